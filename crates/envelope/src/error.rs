@@ -1,0 +1,374 @@
+use std::fmt;
+
+use crate::keyring::{Attempt, KeyringError};
+use crate::policy::CommitmentPolicy;
+use crate::suite::AlgorithmSuite;
+
+/// The result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong while sealing, opening or describing a message.
+///
+/// Each failure that the AWS Encryption SDK specification tells apart is a variant of its own.
+/// No variant, and no text made from one, holds key material or plaintext. What a caller would
+/// *do* about a failure is its [`kind`](Error::kind).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // Reading the header
+    /// The first byte names a message format that this crate does not read.
+    #[error("message format version {version:#04x} is not supported; supported is version 2")]
+    UnsupportedVersion {
+        /// The version byte found.
+        version: u8,
+    },
+    /// The input is the base64 text of a message instead of its bytes.
+    #[error("the input looks like the base64 text of a message; decode it to bytes first")]
+    Base64Input,
+    /// The suite id is unknown, reserved, or does not belong in a message of this version.
+    #[error("algorithm suite {id:#06x} is not supported in a message")]
+    UnsupportedSuite {
+        /// The suite id found.
+        id: u16,
+    },
+    /// The content type is not one that this crate reads.
+    #[error("content type {value:#04x} is not supported; supported is framed content (0x02)")]
+    UnsupportedContentType {
+        /// The content-type byte found.
+        value: u8,
+    },
+    /// The input ended inside a message.
+    #[error(
+        "the message is truncated: it ends inside {field} at byte {offset}; fetch the whole message"
+    )]
+    Truncated {
+        /// The part of the message that is incomplete.
+        field: &'static str,
+        /// Length of the input in bytes.
+        offset: u64,
+    },
+    /// A field holds a value that the format forbids.
+    #[error("the message is malformed: {field} at byte {offset} {reason}")]
+    Malformed {
+        /// The part of the message at fault.
+        field: &'static str,
+        /// Where that part begins, in bytes from the start of the message.
+        offset: u64,
+        /// What the format requires instead.
+        reason: &'static str,
+    },
+    /// The header holds the same encryption-context key twice.
+    #[error("the message is malformed: its encryption context holds one key twice")]
+    DuplicateContextKey,
+    /// The header is longer than the reader allows.
+    #[error(
+        "the header is longer than the {maximum} bytes allowed; raise the maximum header length if the message is trusted"
+    )]
+    HeaderTooLong {
+        /// The configured maximum in bytes.
+        maximum: usize,
+    },
+    /// A frame is longer than the reader allows.
+    #[error(
+        "a frame of {length} bytes is above the {maximum} bytes allowed; raise the maximum frame length if the message is trusted"
+    )]
+    FrameTooLong {
+        /// The frame's plaintext length in bytes.
+        length: u64,
+        /// The configured maximum in bytes.
+        maximum: u32,
+    },
+    /// More encrypted data keys than the configured maximum.
+    #[error(
+        "the message holds {count} encrypted data keys, above the configured maximum of {maximum}"
+    )]
+    TooManyEncryptedDataKeys {
+        /// How many there are.
+        count: usize,
+        /// The configured maximum.
+        maximum: usize,
+    },
+
+    // Rules of the caller and of the client
+    /// An encryption-context key is reserved for the format.
+    #[error(
+        "the encryption-context key {key:?} is reserved: keys that begin with \"aws-crypto-\" belong to the format; choose another"
+    )]
+    ReservedContextKey {
+        /// The key at fault.
+        key: String,
+    },
+    /// The encryption context does not fit its 16-bit length field.
+    #[error("the encryption context takes {length} bytes, above the limit of 65535; shorten it")]
+    ContextTooLong {
+        /// Length of the canonical form in bytes.
+        length: usize,
+    },
+    /// The caller expected another value than the one in the message.
+    #[error(
+        "the message's encryption context differs from the expected one at key {key:?}; it may belong to something else"
+    )]
+    ContextMismatch {
+        /// The key whose values differ.
+        key: String,
+    },
+    /// The commitment policy forbids encrypting under this suite.
+    #[error("the commitment policy {policy} forbids encrypting under suite {suite}")]
+    PolicyForbidsEncrypt {
+        /// The policy in force.
+        policy: CommitmentPolicy,
+        /// The suite asked for.
+        suite: AlgorithmSuite,
+    },
+    /// The commitment policy forbids decrypting under this suite.
+    #[error("the commitment policy {policy} forbids decrypting under suite {suite}")]
+    PolicyForbidsDecrypt {
+        /// The policy in force.
+        policy: CommitmentPolicy,
+        /// The suite of the message.
+        suite: AlgorithmSuite,
+    },
+    /// The message is signed and only unsigned messages were asked for.
+    #[error(
+        "the message is signed (suite {suite}) and only unsigned messages are accepted; accept signed ones or write with an unsigned suite"
+    )]
+    SignedMessage {
+        /// The suite of the message.
+        suite: AlgorithmSuite,
+    },
+    /// A signed message was about to be released before its signature could be checked.
+    #[error(
+        "the message is signed (suite {suite}): its signature can be checked only after the last byte; decrypt it whole, or allow plaintext with an unverified signature by name"
+    )]
+    SignatureNotYetVerified {
+        /// The suite of the message.
+        suite: AlgorithmSuite,
+    },
+    /// A value given by the caller is outside its legal range.
+    #[error("{what} {reason}")]
+    InvalidOption {
+        /// Which value.
+        what: &'static str,
+        /// What is legal.
+        reason: &'static str,
+    },
+    /// The plaintext is longer than announced.
+    #[error("the plaintext is longer than the {bound} bytes announced")]
+    PlaintextTooLong {
+        /// The announced bound in bytes.
+        bound: u64,
+    },
+    /// The plaintext needs more frames than a message can hold (2^32 - 1).
+    #[error("the plaintext needs more than 2^32 - 1 frames; use a larger frame length")]
+    TooManyFrames,
+    /// No message of this layout has this length.
+    #[error("no complete message with this header and frame length is {length} bytes long")]
+    ImpossibleLength {
+        /// The ciphertext length asked about, in bytes.
+        length: u64,
+    },
+    /// The range asked for lies outside the plaintext.
+    #[error("the range {start}..{end} lies outside the plaintext of {length} bytes")]
+    RangeOutOfBounds {
+        /// First byte wanted.
+        start: u64,
+        /// One past the last byte wanted.
+        end: u64,
+        /// Plaintext length in bytes.
+        length: u64,
+    },
+
+    // Keys
+    /// A keyring could not produce or wrap a data key.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// No wrapping key at hand opens any of the message's encrypted data keys.
+    #[error("{0}")]
+    NotUnwrapped(Box<NotUnwrapped>),
+    /// A keyring or materials manager returned materials that break a rule.
+    #[error("the materials are inconsistent: {reason}")]
+    InconsistentMaterials {
+        /// The rule that is broken.
+        reason: &'static str,
+    },
+    /// A wrapping or data key has the wrong length.
+    #[error("a key of {length} bytes does not fit; legal lengths are {legal} bytes")]
+    KeyLength {
+        /// The length found, in bytes.
+        length: usize,
+        /// The legal lengths.
+        legal: &'static str,
+    },
+    /// The operating system's source of randomness failed.
+    #[error("the operating system's source of randomness failed")]
+    Randomness,
+    /// The cryptography library refused to seal.
+    #[error("the cryptography library failed to encrypt or sign")]
+    SealFailed,
+
+    // What must be authentic and is not
+    /// The data key does not match the key commitment in the header.
+    #[error(
+        "the data key does not match the message's key commitment; the message or its encrypted data keys were tampered with"
+    )]
+    CommitmentMismatch,
+    /// The header's tag does not verify.
+    #[error(
+        "the message header is not authentic; it was tampered with, or the encryption context given is not the one it was written with"
+    )]
+    HeaderNotAuthentic,
+    /// A frame carries another number than its place.
+    #[error("frame {expected} carries sequence number {found}; frames were reordered or dropped")]
+    FrameOutOfOrder {
+        /// The number that belongs here.
+        expected: u32,
+        /// The number found.
+        found: u32,
+    },
+    /// The final frame claims more content than the frame length.
+    #[error(
+        "the final frame claims {length} bytes of content, above the frame length of {frame_length}"
+    )]
+    FinalFrameTooLong {
+        /// The claimed content length in bytes.
+        length: u32,
+        /// The header's frame length in bytes.
+        frame_length: u32,
+    },
+    /// A frame's tag or IV does not verify.
+    #[error("frame {sequence} is not authentic; the message was tampered with")]
+    FrameNotAuthentic {
+        /// The frame's sequence number.
+        sequence: u32,
+    },
+    /// The signature over the message does not verify.
+    #[error("the signature of the message does not verify; discard everything read from it")]
+    SignatureNotValid,
+    /// Bytes follow the end of the message.
+    #[error(
+        "bytes follow the end of the message; a message must stand alone: discard everything read from it"
+    )]
+    TrailingBytes,
+    /// An earlier error already ended this transformation.
+    #[error("an earlier error ended this operation; start again with a new one")]
+    AlreadyFailed,
+}
+
+/// What a caller would do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request itself is wrong: fix the options, the context or the key.
+    InvalidRequest,
+    /// No wrapping key at hand opens the message: find the right key.
+    NoKey,
+    /// The message is not what was written, or breaks the rules it is read under: do not use it.
+    NotAuthentic,
+    /// A key service, the randomness or the cryptography library failed: try again or repair it.
+    Unavailable,
+}
+
+impl Error {
+    /// Sorts the failure by what to do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ReservedContextKey { .. }
+            | Self::ContextTooLong { .. }
+            | Self::PolicyForbidsEncrypt { .. }
+            | Self::InvalidOption { .. }
+            | Self::PlaintextTooLong { .. }
+            | Self::TooManyFrames
+            | Self::RangeOutOfBounds { .. }
+            | Self::KeyLength { .. }
+            | Self::AlreadyFailed => ErrorKind::InvalidRequest,
+            Self::NotUnwrapped(report) if !report.context_in_doubt() => ErrorKind::NoKey,
+            Self::Keyring(_)
+            | Self::InconsistentMaterials { .. }
+            | Self::Randomness
+            | Self::SealFailed => ErrorKind::Unavailable,
+            _ => ErrorKind::NotAuthentic,
+        }
+    }
+}
+
+/// Why none of a message's encrypted data keys could be used, key by key.
+#[derive(Debug)]
+pub struct NotUnwrapped {
+    keys: Vec<(String, String)>,
+    attempts: Vec<Attempt>,
+    not_stored: Vec<String>,
+}
+
+impl NotUnwrapped {
+    pub(crate) fn new(
+        keys: Vec<(String, String)>,
+        attempts: Vec<Attempt>,
+        not_stored: Vec<String>,
+    ) -> Self {
+        Self {
+            keys,
+            attempts,
+            not_stored,
+        }
+    }
+
+    /// Provider id and printable key name of every encrypted data key, in message order.
+    #[must_use]
+    pub fn keys(&self) -> &[(String, String)] {
+        &self.keys
+    }
+
+    /// What each keyring said about each encrypted data key.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// Keys of the expected context that the message does not store. They were taken as
+    /// authenticated-only; if that is wrong, it is why unwrapping failed.
+    #[must_use]
+    pub fn context_keys_not_stored(&self) -> &[String] {
+        &self.not_stored
+    }
+
+    /// Whether a wrapping key fitted by name but failed while part of the context came from the
+    /// caller alone: then the context is as suspect as the key.
+    fn context_in_doubt(&self) -> bool {
+        !self.not_stored.is_empty() && self.attempts.iter().any(Attempt::failed)
+    }
+}
+
+/// Long reports are cut here: a hostile message can hold 65 535 entries.
+const LISTED_KEYS: usize = 20;
+
+impl fmt::Display for NotUnwrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no wrapping key of the keyring opens any of the message's {} encrypted data keys",
+            self.keys.len()
+        )?;
+        for (index, (provider, name)) in self.keys.iter().enumerate().take(LISTED_KEYS) {
+            write!(
+                f,
+                "\n  encrypted data key {}: provider {provider:?}, key {name:?}",
+                index + 1
+            )?;
+            for attempt in self.attempts.iter().filter(|a| a.index() == index) {
+                write!(f, "\n    {attempt}")?;
+            }
+        }
+        if self.keys.len() > LISTED_KEYS {
+            write!(f, "\n  and {} more", self.keys.len() - LISTED_KEYS)?;
+        }
+        if !self.not_stored.is_empty() {
+            write!(
+                f,
+                "\n  the message does not store these keys of the expected encryption context: {:?}",
+                self.not_stored
+            )?;
+        }
+        Ok(())
+    }
+}

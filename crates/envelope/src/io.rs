@@ -1,0 +1,188 @@
+//! Transforms over `std::io`.
+
+use std::io::{self, Read, Write};
+
+use crate::decrypt::{DecryptOptions, HeaderReader, UnverifiedHeader};
+use crate::error::{Error, Result};
+use crate::transform::{OutputBuffer, Transform};
+
+/// Bytes read at once.
+const CHUNK: usize = 64 << 10;
+
+/// An [`Error`] travels through `std::io` as the inner error of an `io::Error`.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+/// Passes what is written through a transform into a writer.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use envelope::io::TransformWriter;
+/// use envelope::{EncryptOptions, Encryptor, MaterialsManager, RawAes, WrappingKey};
+///
+/// let keyring = RawAes::new("acme", "2026-11", WrappingKey::generate()?)?;
+/// let options = EncryptOptions::default();
+/// let materials = keyring.encryption_materials(options.request()?).await?;
+///
+/// let mut writer = TransformWriter::new(Vec::new(), Encryptor::new(materials, &options)?);
+/// std::io::copy(&mut "hello".as_bytes(), &mut writer)?;
+/// let message = writer.finish()?; // without it the message is truncated and will not open
+/// assert_eq!(envelope::decrypt(&keyring, &message, &Default::default()).await?.plaintext, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TransformWriter<W, T> {
+    inner: W,
+    transform: Box<T>,
+    output: OutputBuffer,
+}
+
+impl<W: Write, T: Transform> TransformWriter<W, T> {
+    /// A writer in front of `inner`.
+    pub fn new(inner: W, transform: T) -> Self {
+        Self {
+            inner,
+            transform: Box::new(transform),
+            output: OutputBuffer::new(),
+        }
+    }
+
+    /// Ends the input, writes the rest, flushes, and returns the inner writer.
+    ///
+    /// # Errors
+    /// Those of the transform, as the inner error of an `io::Error`, and of the inner writer.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.transform.finish(&mut self.output)?;
+        self.inner.write_all(self.output.as_slice())?;
+        self.inner.flush()?;
+        Ok(self.inner)
+    }
+}
+
+impl<W: Write, T: Transform> Write for TransformWriter<W, T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // In pieces, so that the output never grows with what is written at once.
+        let piece = bytes.get(..CHUNK).unwrap_or(bytes);
+        let updated = self.transform.update(piece, &mut self.output);
+        // What was released before an error goes out: it is as good as before.
+        self.inner.write_all(self.output.as_slice())?;
+        self.output.clear();
+        updated?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads from a reader through a transform.
+///
+/// The end of the input is reported only after the transform finished, so reading to the end
+/// without an error means that everything verified.
+#[derive(Debug)]
+pub struct TransformReader<R, T> {
+    inner: R,
+    /// Taken when it finished.
+    transform: Option<Box<T>>,
+    input: Vec<u8>,
+    output: OutputBuffer,
+    /// Bytes of `output` already handed out.
+    taken: usize,
+    failed: bool,
+}
+
+impl<R: Read, T: Transform> TransformReader<R, T> {
+    /// A reader behind `inner`.
+    pub fn new(inner: R, transform: T) -> Self {
+        Self {
+            inner,
+            transform: Some(Box::new(transform)),
+            input: vec![0; CHUNK],
+            output: OutputBuffer::new(),
+            taken: 0,
+            failed: false,
+        }
+    }
+
+    /// The transform, until the end was read.
+    pub fn transform(&self) -> Option<&T> {
+        self.transform.as_deref()
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        self.output.clear();
+        self.taken = 0;
+        while self.output.is_empty() {
+            let Some(transform) = &mut self.transform else {
+                return Ok(());
+            };
+            let length = match self.inner.read(&mut self.input) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            if length > 0 {
+                let input = self.input.get(..length).unwrap_or_default();
+                transform.update(input, &mut self.output)?;
+            } else if let Some(transform) = self.transform.take() {
+                transform.finish(&mut self.output)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read, T: Transform> Read for TransformReader<R, T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            // An end of input after an error would pass a damaged message off as whole.
+            return Err(Error::AlreadyFailed.into());
+        }
+        if self.taken == self.output.len() && !bytes.is_empty() {
+            self.refill().inspect_err(|_| self.failed = true)?;
+        }
+        let mut ready = self.output.as_slice().get(self.taken..).unwrap_or_default();
+        let length = ready.read(bytes)?;
+        self.taken += length;
+        Ok(length)
+    }
+}
+
+/// Reads a message's header, and no more of its body than came along.
+///
+/// Returns the header and a reader of the body.
+///
+/// # Errors
+/// The reader's own, and those of [`UnverifiedHeader::parse_whole`] as inner errors.
+pub fn read_header<R: Read>(
+    mut reader: R,
+    options: &DecryptOptions,
+) -> io::Result<(UnverifiedHeader, impl Read + use<R>)> {
+    let mut header = HeaderReader::new(options.clone());
+    let mut chunk = vec![0; 4 << 10];
+    let (header, body) = loop {
+        let length = match reader.read(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if length == 0 {
+            break header.finish()?;
+        }
+        if let Some(found) = header.feed(chunk.get(..length).unwrap_or_default())? {
+            break found;
+        }
+    };
+    Ok((header, io::Cursor::new(body).chain(reader)))
+}
+
+/// The envelope error inside an `io::Error`, if that is what it carries.
+///
+/// # Errors
+/// Gives the `io::Error` back when it carries something else.
+pub fn into_envelope_error(error: io::Error) -> Result<Error, io::Error> {
+    error.downcast::<Error>()
+}

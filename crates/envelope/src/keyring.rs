@@ -1,0 +1,233 @@
+//! What wraps and unwraps data keys.
+
+mod multi;
+mod raw_aes;
+
+use std::borrow::Cow;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use multi::Multi;
+pub use raw_aes::RawAes;
+
+use crate::context::EncryptionContext;
+use crate::encrypted_data_key::EncryptedDataKey;
+use crate::secret::DataKey;
+use crate::suite::AlgorithmSuite;
+
+/// What a data key is for.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRequest<'a> {
+    /// The suite that the data key is for; it fixes the key's length.
+    pub suite: AlgorithmSuite,
+    /// The whole encryption context, to be bound to the wrapped key.
+    pub context: &'a EncryptionContext,
+}
+
+/// Wraps and unwraps data keys with one or more wrapping keys.
+///
+/// A keyring gets a typed secret and returns plain data, so it cannot damage what it was not
+/// given. Behaviour on the wire is that of the specification's "Keyring Interface".
+///
+/// ```
+/// use async_trait::async_trait;
+/// use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError};
+/// use envelope::{DataKey, EncryptedDataKey};
+///
+/// /// Stands for a device that wraps keys.
+/// #[derive(Debug)]
+/// struct Device;
+/// # impl Device {
+/// #     async fn seal(&self, key: &[u8], _aad: &[u8]) -> Vec<u8> { key.to_vec() }
+/// #     async fn open(&self, wrapped: &[u8], _aad: &[u8]) -> Option<Vec<u8>> { Some(wrapped.to_vec()) }
+/// # }
+///
+/// #[async_trait]
+/// impl Keyring for Device {
+///     async fn wrap_key(
+///         &self,
+///         data_key: &DataKey,
+///         request: KeyRequest<'_>,
+///     ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
+///         let wrapped = self.seal(data_key.expose(), &request.context.to_bytes()).await;
+///         Ok(vec![EncryptedDataKey::new("device", "slot-1", wrapped)])
+///     }
+///
+///     async fn unwrap_key(
+///         &self,
+///         keys: &[EncryptedDataKey],
+///         request: KeyRequest<'_>,
+///     ) -> Result<DataKey, Vec<Attempt>> {
+///         let mut attempts = Vec::new();
+///         for (index, key) in keys.iter().enumerate() {
+///             if key.provider_id() != "device" {
+///                 attempts.push(Attempt::skipped(index, "device slot-1", "another provider"));
+///                 continue;
+///             }
+///             let opened = self.open(key.ciphertext(), &request.context.to_bytes()).await;
+///             match opened.and_then(|bytes| DataKey::from_bytes(bytes, request.suite).ok()) {
+///                 Some(data_key) => return Ok(data_key),
+///                 None => attempts.push(Attempt::failed_with(index, "device slot-1", "refused")),
+///             }
+///         }
+///         Err(attempts)
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Keyring: Debug + Send + Sync {
+    /// Wraps the data key once for each wrapping key.
+    ///
+    /// # Errors
+    /// When any wrapping key cannot be used.
+    async fn wrap_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>, KeyringError>;
+
+    /// Tries the encrypted data keys in their order; the first that opens wins.
+    ///
+    /// # Errors
+    /// When none opens: for each key looked at, why not.
+    async fn unwrap_key(
+        &self,
+        keys: &[EncryptedDataKey],
+        request: KeyRequest<'_>,
+    ) -> Result<DataKey, Vec<Attempt>>;
+
+    /// Makes a new data key and wraps it. Override where a service does both at once.
+    ///
+    /// # Errors
+    /// When there is no randomness, or as [`wrap_key`](Keyring::wrap_key).
+    async fn generate_key(
+        &self,
+        request: KeyRequest<'_>,
+    ) -> Result<(DataKey, Vec<EncryptedDataKey>), KeyringError> {
+        let data_key = DataKey::generate(request.suite)
+            .map_err(|error| KeyringError::new("data key generation", error.to_string()))?;
+        let keys = self.wrap_key(&data_key, request).await?;
+        Ok((data_key, keys))
+    }
+}
+
+/// Shared keyrings are keyrings.
+#[async_trait]
+impl<K: Keyring + ?Sized> Keyring for Arc<K> {
+    async fn wrap_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
+        (**self).wrap_key(data_key, request).await
+    }
+
+    async fn unwrap_key(
+        &self,
+        keys: &[EncryptedDataKey],
+        request: KeyRequest<'_>,
+    ) -> Result<DataKey, Vec<Attempt>> {
+        (**self).unwrap_key(keys, request).await
+    }
+
+    async fn generate_key(
+        &self,
+        request: KeyRequest<'_>,
+    ) -> Result<(DataKey, Vec<EncryptedDataKey>), KeyringError> {
+        (**self).generate_key(request).await
+    }
+}
+
+/// A keyring could not make or wrap a data key.
+#[derive(Debug, thiserror::Error)]
+#[error("{keyring}: {reason}")]
+pub struct KeyringError {
+    keyring: Cow<'static, str>,
+    reason: Cow<'static, str>,
+}
+
+impl KeyringError {
+    /// Names the keyring and what is wrong. Neither text may hold key material.
+    #[must_use]
+    pub fn new(
+        keyring: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            keyring: keyring.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Why one keyring did not open one encrypted data key.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    index: usize,
+    keyring: Arc<str>,
+    reason: Cow<'static, str>,
+    failed: bool,
+}
+
+impl Attempt {
+    /// The key was made by or for another wrapping key, so it was not tried.
+    #[must_use]
+    pub fn skipped(
+        index: usize,
+        keyring: impl Into<Arc<str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            index,
+            keyring: keyring.into(),
+            reason: reason.into(),
+            failed: false,
+        }
+    }
+
+    /// The key looked like this keyring's own and did not open.
+    #[must_use]
+    pub fn failed_with(
+        index: usize,
+        keyring: impl Into<Arc<str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            failed: true,
+            ..Self::skipped(index, keyring, reason)
+        }
+    }
+
+    /// Which encrypted data key, counted from 0 in message order.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The keyring, as it names itself.
+    #[must_use]
+    pub fn keyring(&self) -> &str {
+        &self.keyring
+    }
+
+    /// Whether the key was tried and failed, rather than skipped.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Why the key was skipped or failed.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcome = if self.failed { "failed" } else { "skipped" };
+        write!(f, "{}: {outcome}: {}", self.keyring, self.reason)
+    }
+}

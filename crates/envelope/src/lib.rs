@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "stream")]
+pub mod stream;
+
+pub mod blocking;
+pub mod io;
+pub mod keyring;
+
+mod body;
+mod context;
+mod crypto;
+mod decrypt;
+mod decryptor;
+mod encrypt;
+mod encrypted_data_key;
+mod error;
+mod manager;
+mod materials;
+mod message;
+mod policy;
+mod range;
+mod secret;
+mod suite;
+mod transform;
+
+pub use context::EncryptionContext;
+pub use decrypt::{
+    DEFAULT_MAXIMUM_FRAME_LENGTH, DEFAULT_MAXIMUM_HEADER_LENGTH, DecryptOptions, Decrypted,
+    HeaderClaims, HeaderReader, UnverifiedHeader, decrypt,
+};
+pub use decryptor::Decryptor;
+pub use encrypt::{DEFAULT_FRAME_LENGTH, EncryptOptions, Encryptor, encrypt};
+pub use encrypted_data_key::EncryptedDataKey;
+pub use error::{Error, ErrorKind, NotUnwrapped, Result};
+pub use keyring::{Keyring, Multi, RawAes};
+pub use manager::MaterialsManager;
+pub use materials::{
+    DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
+};
+pub use message::layout::{Layout, RangePlan};
+pub use policy::CommitmentPolicy;
+pub use range::{RangeDecryptor, RangeTransform};
+pub use secret::{DataKey, WrappingKey};
+pub use suite::AlgorithmSuite;
+pub use transform::{OutputBuffer, Transform};

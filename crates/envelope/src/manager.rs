@@ -1,0 +1,114 @@
+use async_trait::async_trait;
+
+use crate::context::PUBLIC_KEY_FIELD;
+use crate::crypto::signature::{SigningKey, VerifyingKey};
+use crate::error::{Error, NotUnwrapped, Result};
+use crate::keyring::{KeyRequest, Keyring};
+use crate::materials::{
+    DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
+};
+
+/// Decides with which materials a message is encrypted and decrypted.
+///
+/// Every [`Keyring`] is one: it behaves as the default cryptographic materials manager
+/// (specification, "Default CMM"): it picks the suite, makes a key pair for signed suites, and
+/// puts the public key into the context before the data key is wrapped.
+#[async_trait]
+pub trait MaterialsManager: Send + Sync {
+    /// Materials for one new message.
+    ///
+    /// # Errors
+    /// When the policy forbids the suite, or no data key can be made or wrapped.
+    async fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials>;
+
+    /// Materials for one received message.
+    ///
+    /// # Errors
+    /// When the policy forbids the suite, the context differs from the expected one, or no
+    /// encrypted data key can be unwrapped.
+    async fn decryption_materials(
+        &self,
+        request: DecryptionRequest<'_>,
+    ) -> Result<DecryptionMaterials>;
+}
+
+#[async_trait]
+impl<K: Keyring + ?Sized> MaterialsManager for K {
+    async fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials> {
+        let suite = request
+            .suite
+            .unwrap_or_else(|| request.policy.default_suite());
+        request.policy.check_encrypt(suite)?;
+        let mut context = request.context.clone();
+        let signing_key = if suite.is_signed() {
+            let key = SigningKey::generate()?;
+            context.insert_public_key(key.public_key_base64()?)?;
+            Some(key)
+        } else {
+            None
+        };
+        let key_request = KeyRequest {
+            suite,
+            context: &context,
+        };
+        let (data_key, encrypted_data_keys) = self.generate_key(key_request).await?;
+        Ok(EncryptionMaterials {
+            suite,
+            context,
+            data_key,
+            encrypted_data_keys,
+            signing_key,
+        })
+    }
+
+    async fn decryption_materials(
+        &self,
+        request: DecryptionRequest<'_>,
+    ) -> Result<DecryptionMaterials> {
+        let suite = request.suite;
+        request.policy.check_decrypt(suite)?;
+        let mut context = request.context.clone();
+        let not_stored = context.merge(request.expected_context)?;
+        let verifying_key = match (suite.is_signed(), request.context.get(PUBLIC_KEY_FIELD)) {
+            (true, Some(base64)) => Some(VerifyingKey::from_base64(base64)?),
+            (false, None) => None,
+            (true, None) => {
+                return Err(Error::InconsistentMaterials {
+                    reason: "a signed message must carry its public key in the encryption context",
+                });
+            }
+            (false, Some(_)) => {
+                return Err(Error::InconsistentMaterials {
+                    reason: "an unsigned message must not carry a public key in the encryption context",
+                });
+            }
+        };
+        let key_request = KeyRequest {
+            suite,
+            context: &context,
+        };
+        let keys = request.encrypted_data_keys;
+        match self.unwrap_key(keys, key_request).await {
+            Ok(data_key) => Ok(DecryptionMaterials {
+                suite,
+                context,
+                not_stored,
+                data_key,
+                verifying_key,
+            }),
+            Err(attempts) => Err(Error::NotUnwrapped(Box::new(NotUnwrapped::new(
+                keys.iter()
+                    .map(|key| (key.provider_id().to_owned(), key.key_name()))
+                    .collect(),
+                attempts,
+                not_stored.iter().map(|(key, _)| key.to_owned()).collect(),
+            )))),
+        }
+    }
+}

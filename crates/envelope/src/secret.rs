@@ -1,0 +1,187 @@
+use std::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::error::{Error, Result};
+use crate::suite::AlgorithmSuite;
+
+/// Key bytes on the heap, wiped when dropped. On the heap so that moving a key leaves no copy.
+struct SecretBytes(Zeroizing<Box<[u8]>>);
+
+impl SecretBytes {
+    /// Copies `bytes` into wiped memory and wipes the source.
+    fn take(bytes: &mut [u8]) -> Self {
+        let secret = Self(Zeroizing::new(Box::from(&*bytes)));
+        bytes.zeroize();
+        secret
+    }
+}
+
+/// A data key: encrypts one message and is stored beside it only in wrapped form.
+///
+/// Wiped when dropped, never cloned, never printed. [`expose`](DataKey::expose) is the one way
+/// to its bytes.
+pub struct DataKey(SecretBytes);
+
+impl DataKey {
+    /// Takes the bytes of an unwrapped data key and checks their length against the suite.
+    ///
+    /// # Errors
+    /// [`Error::KeyLength`] when the suite needs another length.
+    pub fn from_bytes(mut bytes: Vec<u8>, suite: AlgorithmSuite) -> Result<Self> {
+        let length = bytes.len();
+        let secret = SecretBytes::take(&mut bytes);
+        if length != suite.data_key_length() {
+            return Err(Error::KeyLength {
+                length,
+                legal: "the algorithm suite's 32",
+            });
+        }
+        Ok(Self(secret))
+    }
+
+    /// A random data key of the length that the suite needs.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`] when the operating system gives none.
+    pub fn generate(suite: AlgorithmSuite) -> Result<Self> {
+        let mut bytes = vec![0; suite.data_key_length()].into_boxed_slice();
+        crate::crypto::random::fill(&mut bytes)?;
+        Ok(Self(SecretBytes(Zeroizing::new(bytes))))
+    }
+
+    /// The secret bytes. Whoever calls this answers for where they go.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DataKey(redacted)")
+    }
+}
+
+/// An AES wrapping key of 128, 192 or 256 bits: wraps data keys and never leaves the process.
+///
+/// Wiped when dropped, never cloned, never printed.
+///
+/// ```
+/// use envelope::WrappingKey;
+///
+/// let key = WrappingKey::generate()?;
+/// assert_eq!(key.expose().len(), 32);
+/// assert_eq!(format!("{key:?}"), "WrappingKey(redacted)");
+/// # Ok::<(), envelope::Error>(())
+/// ```
+pub struct WrappingKey(SecretBytes);
+
+impl WrappingKey {
+    /// Copies the key and wipes the caller's bytes.
+    ///
+    /// # Errors
+    /// [`Error::KeyLength`] unless there are 16, 24 or 32 bytes. The caller's bytes are wiped
+    /// in any case.
+    pub fn from_bytes(bytes: &mut [u8]) -> Result<Self> {
+        let length = bytes.len();
+        let secret = SecretBytes::take(bytes);
+        if !matches!(length, 16 | 24 | 32) {
+            return Err(Error::KeyLength {
+                length,
+                legal: "16, 24 or 32",
+            });
+        }
+        Ok(Self(secret))
+    }
+
+    /// A random 256-bit key.
+    ///
+    /// # Errors
+    /// [`Error::Randomness`] when the operating system gives none.
+    pub fn generate() -> Result<Self> {
+        Self::generate_bits(256)
+    }
+
+    /// A random key of 128, 192 or 256 bits.
+    ///
+    /// # Errors
+    /// [`Error::KeyLength`] for any other length, [`Error::Randomness`] when the operating
+    /// system gives no randomness.
+    pub fn generate_bits(bits: usize) -> Result<Self> {
+        if !matches!(bits, 128 | 192 | 256) {
+            return Err(Error::KeyLength {
+                length: bits / 8,
+                legal: "16, 24 or 32",
+            });
+        }
+        let mut bytes = vec![0; bits / 8].into_boxed_slice();
+        crate::crypto::random::fill(&mut bytes)?;
+        Ok(Self(SecretBytes(Zeroizing::new(bytes))))
+    }
+
+    /// The secret bytes. Whoever calls this answers for where they go.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+impl fmt::Debug for WrappingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrappingKey(redacted)")
+    }
+}
+
+/// A key derived from a data key for one message. Lives until the cipher is keyed.
+pub(crate) struct DerivedKey(Zeroizing<Box<[u8]>>);
+
+impl DerivedKey {
+    /// Fills a new key of `length` bytes in place, so that it never stands on the stack.
+    pub(crate) fn fill_with(length: usize, fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut bytes = Zeroizing::new(vec![0; length].into_boxed_slice());
+        fill(&mut bytes);
+        Self(bytes)
+    }
+
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DerivedKey(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapping_keys_have_three_legal_lengths_and_wipe_their_source() {
+        for (length, legal) in [(15, false), (16, true), (24, true), (31, false), (32, true)] {
+            let mut bytes = vec![7; length];
+            let key = WrappingKey::from_bytes(&mut bytes);
+            assert_eq!(key.is_ok(), legal, "{length} bytes");
+            assert!(bytes.iter().all(|byte| *byte == 0));
+            if let Err(error) = key {
+                assert!(matches!(error, Error::KeyLength { length: found, .. } if found == length));
+            }
+        }
+    }
+
+    #[test]
+    fn no_debug_text_holds_key_bytes() {
+        let key = WrappingKey::from_bytes(&mut [0xab; 32]).unwrap();
+        let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+        let data_key = DataKey::from_bytes(vec![0xab; 32], suite).unwrap();
+        let derived = DerivedKey::fill_with(32, |bytes| bytes.fill(0xab));
+        let text = format!("{key:?} {data_key:?} {derived:?}");
+        assert_eq!(
+            text,
+            "WrappingKey(redacted) DataKey(redacted) DerivedKey(redacted)"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Transforms over streams of [`Bytes`].
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+
+use crate::decrypt::{DecryptOptions, HeaderReader};
+use crate::decryptor::Decryptor;
+use crate::encrypt::{EncryptOptions, Encryptor};
+use crate::error::Error;
+use crate::manager::MaterialsManager;
+use crate::transform::{OutputBuffer, Transform};
+
+/// Why a transformed stream ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError<E> {
+    /// The input stream failed.
+    #[error("reading the input failed")]
+    Input(#[source] E),
+    /// The transform refused the input.
+    #[error(transparent)]
+    Envelope(#[from] Error),
+}
+
+/// A stream passed through a transform. An item is whatever one input item released.
+///
+/// The stream ends only after the transform finished: reading it to the end without an error
+/// means that everything verified.
+#[derive(Debug)]
+pub struct TransformStream<S, T> {
+    inner: S,
+    /// Body bytes that came with the header.
+    first: Bytes,
+    /// Taken when it finished or failed.
+    transform: Option<Box<T>>,
+}
+
+impl<S, T> TransformStream<S, T> {
+    /// A stream behind `inner`.
+    pub fn new(inner: S, transform: T) -> Self {
+        Self {
+            inner,
+            first: Bytes::new(),
+            transform: Some(Box::new(transform)),
+        }
+    }
+
+    /// The transform, until the stream ended.
+    pub fn transform(&self) -> Option<&T> {
+        self.transform.as_deref()
+    }
+}
+
+impl<S, T, E> Stream for TransformStream<S, T>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    T: Transform,
+{
+    type Item = Result<Bytes, StreamError<E>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.transform.is_none() {
+                return Poll::Ready(None);
+            }
+            let input = if self.first.is_empty() {
+                ready!(self.inner.poll_next_unpin(context)).transpose()
+            } else {
+                Ok(Some(std::mem::take(&mut self.first)))
+            };
+            // Handed out as `Bytes`, so each item needs memory of its own.
+            let mut output = OutputBuffer::new();
+            let result = match input {
+                Err(error) => Err(StreamError::Input(error)),
+                Ok(Some(bytes)) => match &mut self.transform {
+                    Some(transform) => transform
+                        .update(&bytes, &mut output)
+                        .map_err(StreamError::from),
+                    None => Ok(()),
+                },
+                Ok(None) => match self.transform.take() {
+                    Some(transform) => transform.finish(&mut output).map_err(StreamError::from),
+                    None => Ok(()),
+                },
+            };
+            if let Err(error) = result {
+                self.transform = None;
+                return Poll::Ready(Some(Err(error)));
+            }
+            if !output.is_empty() {
+                return Poll::Ready(Some(Ok(output.into_vec().into())));
+            }
+        }
+    }
+}
+
+/// Encrypts a stream into one message.
+///
+/// # Errors
+/// As [`encrypt`](crate::encrypt), before the first item.
+pub async fn encrypt<M, S, E>(
+    manager: &M,
+    plaintext: S,
+    options: &EncryptOptions,
+) -> Result<TransformStream<S, Encryptor>, Error>
+where
+    M: MaterialsManager + ?Sized,
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    let materials = manager.encryption_materials(options.request()?).await?;
+    Ok(TransformStream::new(
+        plaintext,
+        Encryptor::new(materials, options)?,
+    ))
+}
+
+/// Decrypts a stream that is one message. Each frame is released once it verified; a signed
+/// message needs [`DecryptOptions::allow_unverified_signature`].
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use bytes::Bytes;
+/// use envelope::{AlgorithmSuite, DecryptOptions, EncryptOptions, RawAes, WrappingKey, stream};
+/// use futures::{TryStreamExt, stream::iter};
+///
+/// let keyring = RawAes::new("acme", "2026-11", WrappingKey::generate()?)?;
+/// let plaintext = iter([Ok::<_, std::io::Error>(Bytes::from("hel")), Ok(Bytes::from("lo"))]);
+/// let sealing = EncryptOptions::default()
+///     .with_suite(AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
+///
+/// let message = stream::encrypt(&keyring, plaintext, &sealing).await?;
+/// let opened = stream::decrypt(&keyring, message, &DecryptOptions::default()).await?;
+/// assert_eq!(opened.try_collect::<Vec<_>>().await?.concat(), b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+/// Those of the header and its keys, and the input stream's, before the first item.
+pub async fn decrypt<M, S, E>(
+    manager: &M,
+    mut message: S,
+    options: &DecryptOptions,
+) -> Result<TransformStream<S, Decryptor>, StreamError<E>>
+where
+    M: MaterialsManager + ?Sized,
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    let mut reader = HeaderReader::new(options.clone());
+    let (header, body) = loop {
+        match message.next().await {
+            Some(Err(error)) => return Err(StreamError::Input(error)),
+            None => break reader.finish()?,
+            Some(Ok(bytes)) => {
+                if let Some(found) = reader.feed(&bytes)? {
+                    break found;
+                }
+            }
+        }
+    };
+    let materials = manager.decryption_materials(header.request()).await?;
+    Ok(TransformStream {
+        first: body.into(),
+        ..TransformStream::new(message, header.verify(materials)?)
+    })
+}

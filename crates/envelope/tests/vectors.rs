@@ -1,0 +1,2 @@
+//! Published vectors.
+fn main() {}
