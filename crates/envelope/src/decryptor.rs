@@ -10,8 +10,9 @@ use crate::transform::{OutputBuffer, Transform};
 /// Decrypts the body of one message piece by piece, in constant memory: about one frame.
 ///
 /// Made by [`UnverifiedHeader::verify`](crate::UnverifiedHeader::verify), so the header is
-/// authentic. Each frame is released once its tag verified; only
-/// [`finish`](Decryptor::finish) proves that the message is complete, and checks its signature.
+/// authentic. Each frame is released once its tag verified, but the final frame of a signed
+/// message only once the signature did (specification, "Decrypt the message body"). Only
+/// [`finish`](Decryptor::finish) proves that the message is complete.
 #[derive(Debug)]
 pub struct Decryptor {
     opener: FrameOpener,
@@ -28,7 +29,11 @@ pub struct Decryptor {
 #[derive(Debug)]
 enum Part {
     Frames,
-    Footer(Vec<u8>),
+    Footer {
+        bytes: Vec<u8>,
+        /// Plaintext of the final frame, to be released with the signature's verification.
+        withheld: OutputBuffer,
+    },
     End,
     Failed,
 }
@@ -85,15 +90,19 @@ impl Decryptor {
                 Part::Failed => return Err(Error::AlreadyFailed),
                 Part::End => return Err(Error::TrailingBytes),
                 Part::Frames => self.next_frame(&mut input, output)?,
-                Part::Footer(bytes) => {
+                Part::Footer { bytes, withheld } => {
                     let wanted = footer::length(bytes).unwrap_or(footer::LENGTH_PREFIX);
                     let missing = wanted.saturating_sub(bytes.len());
                     let (head, rest) = input.split_at(missing.min(input.len()));
                     bytes.extend_from_slice(head);
                     input = rest;
                     if footer::length(bytes) == Some(bytes.len()) {
-                        let bytes = std::mem::take(bytes);
-                        self.check_signature(&bytes)?;
+                        let signature = bytes.get(footer::LENGTH_PREFIX..).unwrap_or_default();
+                        if let Some((key, hash)) = self.signature.take() {
+                            key.verify(hash, signature)?;
+                        }
+                        output.extend_from_slice(withheld.as_slice());
+                        self.part = Part::End;
                     }
                 }
             }
@@ -103,7 +112,12 @@ impl Decryptor {
 
     fn next_frame(&mut self, input: &mut &[u8], output: &mut OutputBuffer) -> Result<()> {
         let (opener, signature) = (&mut self.opener, &mut self.signature);
+        let mut withheld = OutputBuffer::new();
         let kind = self.cutter.next(input, |bytes, frame| {
+            let output = match signature {
+                Some(_) if frame.kind == FrameKind::Final => &mut withheld,
+                _ => output,
+            };
             let length = opener.open(frame, output)?;
             if let Some((_, hash)) = signature {
                 hash.update(bytes);
@@ -113,19 +127,13 @@ impl Decryptor {
         })?;
         if kind == Some(FrameKind::Final) {
             self.part = match self.signature {
-                Some(_) => Part::Footer(Vec::new()),
+                Some(_) => Part::Footer {
+                    bytes: Vec::new(),
+                    withheld,
+                },
                 None => Part::End,
             };
         }
-        Ok(())
-    }
-
-    fn check_signature(&mut self, footer: &[u8]) -> Result<()> {
-        let signature = footer.get(footer::LENGTH_PREFIX..).unwrap_or_default();
-        if let Some((key, hash)) = self.signature.take() {
-            key.verify(hash, signature)?;
-        }
-        self.part = Part::End;
         Ok(())
     }
 
@@ -139,7 +147,7 @@ impl Decryptor {
             Part::End => return Ok(()),
             Part::Failed => return Err(Error::AlreadyFailed),
             Part::Frames => "a frame",
-            Part::Footer(_) => "the signature",
+            Part::Footer { .. } => "the signature",
         };
         Err(Error::Truncated {
             field,

@@ -212,6 +212,12 @@ pub enum Error {
         "the data key does not match the message's key commitment; the message or its encrypted data keys were tampered with"
     )]
     CommitmentMismatch,
+    /// The public key of a signed message is missing, malformed, or stands in an unsigned message.
+    #[error("the public key in the message's encryption context {reason}")]
+    PublicKeyNotValid {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The header's tag does not verify.
     #[error(
         "the message header is not authentic; it was tampered with, or the encryption context given is not the one it was written with"

@@ -79,13 +79,13 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
             (true, Some(base64)) => Some(VerifyingKey::from_base64(base64)?),
             (false, None) => None,
             (true, None) => {
-                return Err(Error::InconsistentMaterials {
-                    reason: "a signed message must carry its public key in the encryption context",
+                return Err(Error::PublicKeyNotValid {
+                    reason: "is missing, and the message is signed",
                 });
             }
             (false, Some(_)) => {
-                return Err(Error::InconsistentMaterials {
-                    reason: "an unsigned message must not carry a public key in the encryption context",
+                return Err(Error::PublicKeyNotValid {
+                    reason: "must not be there, as the message is not signed",
                 });
             }
         };

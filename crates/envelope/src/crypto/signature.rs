@@ -50,8 +50,8 @@ impl VerifyingKey {
     pub(crate) fn from_base64(text: &str) -> Result<Self> {
         match STANDARD.decode(text) {
             Ok(point) if point.len() == COMPRESSED_POINT_LENGTH => Ok(Self(point)),
-            _ => Err(Error::InconsistentMaterials {
-                reason: "the public key in the encryption context is not the base64 of a compressed P-384 point",
+            _ => Err(Error::PublicKeyNotValid {
+                reason: "is not the base64 of a compressed P-384 point",
             }),
         }
     }
