@@ -46,7 +46,7 @@ impl FrameOpener {
 
 /// Cuts received bytes into frames: straight from the input where a frame lies there whole,
 /// through a buffer of at most one frame where it does not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FrameCutter {
     rules: FrameRules,
     /// The number of the frame that comes next.

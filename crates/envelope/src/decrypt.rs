@@ -13,6 +13,7 @@ use crate::materials::{DecryptionMaterials, DecryptionRequest};
 use crate::message::frame::{self, FrameRules};
 use crate::message::header::{Header, HeaderLimits};
 use crate::message::layout::Layout;
+use crate::message::scanner::FrameScanner;
 use crate::policy::CommitmentPolicy;
 use crate::range::RangeDecryptor;
 use crate::suite::AlgorithmSuite;
@@ -376,6 +377,12 @@ impl<'a> HeaderClaims<'a> {
     #[must_use]
     pub fn frame_length(&self) -> u32 {
         self.0.frame_length
+    }
+
+    /// Follows the frames behind this header, to find the length that the plaintext claims.
+    #[must_use]
+    pub fn frames(&self) -> FrameScanner {
+        FrameScanner::new(self.0.frame_length)
     }
 
     /// Sizes and offsets of the message, were it unsigned and complete.

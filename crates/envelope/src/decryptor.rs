@@ -13,7 +13,10 @@ use crate::transform::{OutputBuffer, Transform};
 /// authentic. Each frame is released once its tag verified, but the final frame of a signed
 /// message only once the signature did (specification, "Decrypt the message body"). Only
 /// [`finish`](Decryptor::finish) proves that the message is complete.
-#[derive(Debug)]
+///
+/// A clone reads on from the same place. To release nothing before all of a long message
+/// verified, read it twice: once with a clone, its output thrown away, and then again.
+#[derive(Debug, Clone)]
 pub struct Decryptor {
     opener: FrameOpener,
     cutter: FrameCutter,
@@ -26,7 +29,7 @@ pub struct Decryptor {
 }
 
 /// Which part of the message comes next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Part {
     Frames,
     Footer {

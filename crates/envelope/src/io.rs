@@ -16,6 +16,60 @@ impl From<Error> for io::Error {
     }
 }
 
+/// Why [`copy`] stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The reader failed.
+    #[error("reading the input failed")]
+    Read(#[source] io::Error),
+    /// The writer failed.
+    #[error("writing the output failed")]
+    Write(#[source] io::Error),
+    /// The transform refused the input.
+    #[error(transparent)]
+    Envelope(#[from] Error),
+}
+
+/// Moves everything from a reader through a transform into a writer, in constant memory, and
+/// flushes it. Returns how many bytes were read.
+///
+/// # Errors
+/// What was written before an error is a beginning only.
+pub fn copy<R, W, T>(reader: &mut R, transform: T, writer: &mut W) -> Result<u64, CopyError>
+where
+    R: Read + ?Sized,
+    W: Write + ?Sized,
+    T: Transform,
+{
+    let mut transform = Box::new(transform);
+    let mut input = vec![0; CHUNK];
+    let mut output = OutputBuffer::new();
+    let mut total: u64 = 0;
+    loop {
+        let length = match reader.read(&mut input) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CopyError::Read(error)),
+        };
+        total = total.saturating_add(length as u64);
+        let updated = transform.update(input.get(..length).unwrap_or_default(), &mut output);
+        // What was released before an error goes out: it is as good as before.
+        writer
+            .write_all(output.as_slice())
+            .map_err(CopyError::Write)?;
+        output.clear();
+        updated?;
+    }
+    transform.finish(&mut output)?;
+    writer
+        .write_all(output.as_slice())
+        .and_then(|()| writer.flush())
+        .map_err(CopyError::Write)?;
+    Ok(total)
+}
+
 /// Passes what is written through a transform into a writer.
 ///
 /// ```
@@ -157,21 +211,20 @@ impl<R: Read, T: Transform> Read for TransformReader<R, T> {
 /// Returns the header and a reader of the body.
 ///
 /// # Errors
-/// The reader's own, and those of [`UnverifiedHeader::parse_whole`] as inner errors.
+/// [`CopyError::Read`], and those of [`UnverifiedHeader::parse_whole`].
 pub fn read_header<R: Read>(
     mut reader: R,
     options: &DecryptOptions,
-) -> io::Result<(UnverifiedHeader, impl Read + use<R>)> {
+) -> Result<(UnverifiedHeader, impl Read + use<R>), CopyError> {
     let mut header = HeaderReader::new(options.clone());
     let mut chunk = vec![0; 4 << 10];
     let (header, body) = loop {
         let length = match reader.read(&mut chunk) {
+            Ok(0) => break header.finish()?,
+            Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
+            Err(error) => return Err(CopyError::Read(error)),
         };
-        if length == 0 {
-            break header.finish()?;
-        }
         if let Some(found) = header.feed(chunk.get(..length).unwrap_or_default())? {
             break found;
         }

@@ -40,6 +40,7 @@ pub use materials::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
 };
 pub use message::layout::{Layout, RangePlan};
+pub use message::scanner::{FrameScan, FrameScanner};
 pub use policy::CommitmentPolicy;
 pub use range::{RangeDecryptor, RangeTransform};
 pub use secret::{DataKey, WrappingKey};

@@ -9,3 +9,4 @@ pub(crate) mod footer;
 pub(crate) mod frame;
 pub(crate) mod header;
 pub(crate) mod layout;
+pub(crate) mod scanner;

@@ -34,7 +34,7 @@ impl<T: Transform + ?Sized> Transform for Box<T> {
 /// A plain `Vec` would be filled with zeros before each frame is sealed into it. This buffer
 /// keeps its memory initialised across [`clear`](OutputBuffer::clear), so frames are sealed and
 /// opened straight into place.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct OutputBuffer {
     bytes: Vec<u8>,
     filled: usize,

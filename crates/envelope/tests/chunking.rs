@@ -1,11 +1,15 @@
 //! How input is cut into chunks never changes what comes out.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::io::{self, Read, Write};
 
-use envelope::io::{TransformReader, TransformWriter, read_header};
+use envelope::io::{CopyError, TransformReader, TransformWriter, copy, read_header};
 use envelope::{
-    AlgorithmSuite, DecryptOptions, Decryptor, EncryptOptions, Encryptor, HeaderReader,
+    AlgorithmSuite, DecryptOptions, Decryptor, EncryptOptions, Encryptor, Error, HeaderReader,
     MaterialsManager, OutputBuffer, RawAes, UnverifiedHeader, WrappingKey, blocking,
 };
 use futures::executor::block_on;
@@ -150,8 +154,62 @@ proptest! {
             let mut writer = TransformWriter::new(Vec::new(), verify(&keyring, header));
             io::copy(&mut body, &mut writer).unwrap();
             prop_assert_eq!(&writer.finish().unwrap(), &plaintext);
+
+            let (header, mut body) = read_header(message.as_slice(), &opening()).unwrap();
+            let mut trickle = Trickle::new(&message[header.length()..], step);
+            let decryptor = verify(&keyring, header);
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            copy(&mut trickle, decryptor.clone(), &mut first).unwrap();
+            copy(&mut body, decryptor, &mut second).unwrap();
+            prop_assert_eq!(&first, &plaintext);
+            prop_assert_eq!(&second, &plaintext);
         }
     }
+}
+
+/// Takes so many bytes and no more.
+struct Small(usize);
+
+impl Write for Small {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.0.min(bytes.len());
+        self.0 -= length;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Gives some bytes and then fails.
+struct Broken<'a>(&'a [u8]);
+
+impl Read for Broken<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::ErrorKind::ConnectionReset.into()),
+            length => Ok(length),
+        }
+    }
+}
+
+#[test]
+fn a_copy_tells_which_side_failed() {
+    let (keyring, options) = (keyring(), EncryptOptions::default());
+    let plaintext = [7; 10_000];
+    let sealing = || encryptor(&keyring, &options);
+    let full = copy(&mut plaintext.as_slice(), sealing(), &mut Small(100));
+    assert!(matches!(full, Err(CopyError::Write(error)) if error.kind() == io::ErrorKind::WriteZero));
+    let broken = copy(&mut Broken(&plaintext), sealing(), &mut io::sink());
+    assert!(matches!(broken, Err(CopyError::Read(error)) if error.kind() == io::ErrorKind::ConnectionReset));
+    let message = blocking::encrypt(&keyring, &plaintext, &options).unwrap();
+    let header = UnverifiedHeader::parse_whole(&message, &opening()).unwrap();
+    let mut body = &message[header.length()..message.len() - 1];
+    let short = copy(&mut body, verify(&keyring, header), &mut io::sink());
+    assert!(matches!(short, Err(CopyError::Envelope(Error::Truncated { .. }))));
+    let read = read_header(Broken(&message[..10]), &opening());
+    assert!(matches!(read, Err(CopyError::Read(_))));
 }
 
 /// Reads a few bytes at a time, and is interrupted before each.
@@ -203,7 +261,7 @@ fn a_large_write_is_passed_on_whole() {
 mod streams {
     use bytes::Bytes;
     use envelope::stream::{self, StreamError};
-    use envelope::{Error, ErrorKind};
+    use envelope::ErrorKind;
     use futures::{StreamExt, TryStreamExt};
 
     use super::*;

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use envelope::{
-    AlgorithmSuite, DecryptOptions, EncryptOptions, Error, MaterialsManager, OutputBuffer,
+    AlgorithmSuite, DecryptOptions, EncryptOptions, Error, FrameScan, MaterialsManager, OutputBuffer,
     RangeDecryptor, RangePlan, RawAes, Result, UnverifiedHeader, WrappingKey, blocking,
 };
 use futures::executor::block_on;
@@ -223,6 +223,54 @@ fn a_range_that_failed_stays_failed() {
     ));
     assert!(output.is_empty());
     assert!(matches!(range.finish(), Err(Error::AlreadyFailed)));
+}
+
+/// Follows the frames with as few bytes as are asked for; returns what the final one says and
+/// where it ends.
+fn scan(message: &[u8]) -> Result<(u64, usize)> {
+    let header = UnverifiedHeader::parse_whole(message, &DecryptOptions::default())?;
+    let mut frames = header.claims().frames();
+    let (mut at, mut seen) = (header.length(), 0);
+    loop {
+        match frames.scan(&message[at..at + seen])? {
+            FrameScan::Incomplete(wanted) => {
+                assert!(seen < wanted && wanted <= 24);
+                seen = wanted;
+            }
+            FrameScan::Regular { length } => (at, seen) = (at + length as usize, 0),
+            FrameScan::Final {
+                length,
+                plaintext_length,
+            } => return Ok((plaintext_length, at + length as usize)),
+        }
+    }
+}
+
+#[test]
+fn scanning_finds_the_end_of_the_body_without_a_key() {
+    let keyring = keyring();
+    for suite in AlgorithmSuite::ALL {
+        for length in [0, 1, 9, 10, 11, 20, 57] {
+            let options = EncryptOptions::default()
+                .with_suite(suite)
+                .with_frame_length(10);
+            let message = blocking::encrypt(&keyring, &numbered(length), &options).unwrap();
+            let (plaintext_length, end) = scan(&message).unwrap();
+            assert_eq!(plaintext_length, length as u64);
+            let footer = message.len() - end;
+            assert_eq!(footer > 0, suite.is_signed(), "{footer} bytes");
+        }
+    }
+    let (mut message, ranges) = sealed(&numbered(25), 10);
+    let plan = ranges.layout().plan(10..11, message.len() as u64).unwrap();
+    message[plan.ciphertext().start as usize + 3] = 9;
+    assert!(matches!(
+        scan(&message),
+        Err(Error::FrameOutOfOrder {
+            expected: 2,
+            found: 9
+        })
+    ));
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub(crate) const REGULAR_OVERHEAD: usize = 4 + 12 + 16;
 pub(crate) const FINAL_OVERHEAD: usize = 4 + 4 + 12 + 4 + 16;
 
 /// Stands where a regular frame has its sequence number.
-const FINAL_MARKER: u32 = u32::MAX;
+pub(crate) const FINAL_MARKER: u32 = u32::MAX;
 /// Bytes of a final frame before its content.
 const FINAL_PREFIX: usize = 4 + 4 + 12 + 4;
 
@@ -55,8 +55,7 @@ impl FrameRules {
         let sequence = u32::from_be_bytes(*first);
         if sequence != FINAL_MARKER {
             check_sequence(sequence, expected)?;
-            let content = self.check_limit(self.frame_length)?;
-            return Ok(Extent::Exactly(REGULAR_OVERHEAD + content));
+            return self.exactly(self.frame_length, REGULAR_OVERHEAD);
         }
         if let Some(sequence) = rest.first_chunk::<4>() {
             check_sequence(u32::from_be_bytes(*sequence), expected)?;
@@ -72,13 +71,15 @@ impl FrameRules {
                 frame_length: self.frame_length,
             });
         }
-        Ok(Extent::Exactly(FINAL_OVERHEAD + self.check_limit(length)?))
+        self.exactly(length, FINAL_OVERHEAD)
     }
 
-    fn check_limit(self, length: u32) -> Result<usize> {
+    fn exactly(self, length: u32, overhead: usize) -> Result<Extent> {
         usize::try_from(length)
             .ok()
             .filter(|_| length <= self.maximum)
+            .and_then(|content| content.checked_add(overhead))
+            .map(Extent::Exactly)
             .ok_or(Error::FrameTooLong {
                 length: u64::from(length),
                 maximum: self.maximum,
