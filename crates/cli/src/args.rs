@@ -1,0 +1,180 @@
+//! The command line as typed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use envelope::{AlgorithmSuite, CommitmentPolicy, EncryptionContext};
+
+use crate::error::Error;
+use crate::place::Place;
+
+/// Encrypt data before it leaves this machine, in messages that any AWS Encryption SDK opens.
+#[derive(Debug, Parser)]
+#[command(name = "envelope", version, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done; 2 usage or configuration; 3 no key of the keyring \
+    opens it; 4 not authentic: tampered, truncated, wrong context, policy violation; 5 the store \
+    or the disk failed; 130 interrupted."
+)]
+pub(crate) struct Args {
+    /// The keyring file: which keys encrypt and decrypt
+    #[arg(long, global = true, env = "ENVELOPE_KEYRING", value_name = "FILE")]
+    pub(crate) keyring: Option<PathBuf>,
+    /// How results and errors are printed
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) output: OutputFormat,
+    /// No progress bar
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say what was done, on standard error
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a key, readable by its owner only; never overwrites
+    Keygen(Keygen),
+    /// Encrypt SRC into one message at DST
+    Encrypt(Encrypt),
+    /// Decrypt the message at SRC to DST
+    Decrypt(Decrypt),
+    /// Show what a message says about itself; needs no key and verifies nothing
+    Inspect(Inspect),
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct Keygen {
+    #[command(subcommand)]
+    pub(crate) kind: KeygenKind,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeygenKind {
+    /// A random AES key
+    Aes {
+        /// Length of the key: 128, 192 or 256
+        #[arg(long, default_value_t = 256)]
+        bits: usize,
+        /// The file to create
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct Encrypt {
+    /// What to encrypt: a path, or - for standard input
+    #[arg(value_name = "SRC")]
+    pub(crate) source: Place,
+    /// Where the message goes: a path, or - for standard output
+    #[arg(value_name = "DST")]
+    pub(crate) target: Place,
+    #[command(flatten)]
+    pub(crate) context: ContextArgs,
+    /// Algorithm suite, by hex id or name [default: the policy's]
+    #[arg(long)]
+    pub(crate) suite: Option<AlgorithmSuite>,
+    /// Plaintext bytes in each frame
+    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_FRAME_LENGTH)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) frame_length: u32,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct Decrypt {
+    /// The message: a path, or - for standard input
+    #[arg(value_name = "SRC")]
+    pub(crate) source: Place,
+    /// Where the plaintext goes: a path, or - for standard output
+    #[arg(value_name = "DST")]
+    pub(crate) target: Place,
+    #[command(flatten)]
+    pub(crate) context: ContextArgs,
+    /// Write each frame to standard output as soon as it verified, before the end of the message
+    /// and its signature did; on failure, discard what was written
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// Refuse signed messages
+    #[arg(long)]
+    pub(crate) fail_on_signed: bool,
+    /// Refuse longer frames; a frame is held in memory until it verified
+    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_FRAME_LENGTH)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_frame_length: u32,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct Inspect {
+    /// The message: a path, or - for standard input
+    #[arg(value_name = "SRC")]
+    pub(crate) source: Place,
+}
+
+/// The rules of both directions.
+#[derive(Debug, Parser)]
+pub(crate) struct RuleArgs {
+    /// Which suites are allowed, by key commitment: forbid-encrypt-allow-decrypt,
+    /// require-encrypt-allow-decrypt or require-encrypt-require-decrypt
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub(crate) commitment_policy: CommitmentPolicy,
+    /// Refuse messages with more encrypted data keys
+    #[arg(long, value_name = "N")]
+    pub(crate) max_encrypted_data_keys: Option<usize>,
+}
+
+#[derive(Debug, Parser)]
+pub(crate) struct ContextArgs {
+    /// A pair of the encryption context: bound to the message when encrypting, demanded when
+    /// decrypting. Repeatable; split at the first =
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    context: Vec<(String, String)>,
+    /// More pairs, from a JSON object of strings
+    #[arg(long, value_name = "FILE")]
+    context_file: Option<PathBuf>,
+}
+
+impl ContextArgs {
+    /// All pairs given.
+    pub(crate) fn load(&self) -> Result<EncryptionContext, Error> {
+        let mut pairs = BTreeMap::new();
+        if let Some(path) = &self.context_file {
+            let fault = |what: String| Error::Usage(format!("{}: {what}", path.display()));
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| fault(format!("cannot read the context file: {error}")))?;
+            pairs = serde_json::from_str(&text).map_err(|error| {
+                fault(format!(
+                    "the context file must be a JSON object of strings: {error}"
+                ))
+            })?;
+        }
+        for (key, value) in &self.context {
+            if pairs.insert(key.clone(), value.clone()).is_some() {
+                return Err(Error::Usage(format!(
+                    "the context key {key:?} is given twice; give it once"
+                )));
+            }
+        }
+        EncryptionContext::new(pairs).map_err(|error| Error::envelope("--context", error))
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err("must be KEY=VALUE".to_owned()),
+    }
+}

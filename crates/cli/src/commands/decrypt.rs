@@ -1,0 +1,130 @@
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use envelope::io::{copy, read_header};
+use envelope::{DecryptOptions, Decryptor, MaterialsManager};
+use futures::executor::block_on;
+use serde_json::json;
+use tempfile::SpooledTempFile;
+
+use super::{context_json, suite_id};
+use crate::args::Decrypt;
+use crate::error::Error;
+use crate::interrupt::Interruptible;
+use crate::keyring_file;
+use crate::output::Output;
+use crate::place::{Source, Target};
+
+/// A piped message up to this length in bytes is kept in memory; a longer one goes to disk.
+const SPOOL_IN_MEMORY: usize = 4 << 20;
+
+pub(crate) fn run(
+    command: &Decrypt,
+    keyring: &Option<PathBuf>,
+    output: &Output,
+) -> Result<(), Error> {
+    let options = options(command)?;
+    let keyring = keyring_file::load(keyring.as_ref())?;
+    let source = Source::open(&command.source, command.target.path())?;
+    let target_name = Target::name(&command.target);
+    let failed = Error::copy(&source.name, &target_name);
+
+    let progress = output.progress(source.length);
+    let mut reader = progress.wrap_read(Interruptible(source.reader));
+    let (header, mut body) = read_header(&mut reader, &options).map_err(&failed)?;
+    let header_length = header.length() as u64;
+    let materials = block_on(keyring.decryption_materials(header.request()));
+    let decryptor = materials
+        .and_then(|materials| header.verify(materials))
+        .map_err(|error| Error::envelope(&source.name, error))?;
+    let (suite, context) = (decryptor.suite(), decryptor.context().clone());
+
+    let mut target = Target::create(&command.target)?;
+    if command.stream || matches!(target, Target::File(_)) {
+        copy(&mut body, decryptor, &mut target).map_err(&failed)?;
+    } else if source.length.is_some() {
+        // Standard output takes nothing back, so the message is read once to verify all of it
+        // and once more, each frame verified again, to release it.
+        copy(&mut body, decryptor.clone(), &mut io::sink()).map_err(&failed)?;
+        drop(body);
+        reader
+            .seek(SeekFrom::Start(header_length))
+            .map_err(|error| failed(envelope::io::CopyError::Read(error)))?;
+        copy(&mut reader, decryptor, &mut target).map_err(&failed)?;
+    } else {
+        let mut spool = spool_verified(body, decryptor.clone(), &failed)?;
+        copy(&mut spool, decryptor, &mut target).map_err(&failed)?;
+    }
+    progress.finish_and_clear();
+    target.commit()?;
+    output.summary(
+        command.target.path().is_none(),
+        &json!({
+            "command": "decrypt",
+            "source": command.source.to_string(),
+            "destination": command.target.to_string(),
+            "suite": suite_id(suite),
+            "encryption_context": context_json(&context),
+        }),
+    )
+}
+
+fn options(command: &Decrypt) -> Result<DecryptOptions, Error> {
+    // No plaintext is released before the signature verified, unless `--stream` asks for it.
+    let mut options = DecryptOptions::default()
+        .expect_context(command.context.load()?)
+        .with_policy(command.rules.commitment_policy)
+        .with_maximum_frame_length(command.max_frame_length)
+        .allow_unverified_signature();
+    if command.fail_on_signed {
+        options = options.fail_on_signed();
+    }
+    if let Some(maximum) = command.rules.max_encrypted_data_keys {
+        options = options.with_maximum_encrypted_data_keys(maximum);
+    }
+    Ok(options)
+}
+
+/// Verifies a message that can be read only once, and returns its ciphertext to be read again:
+/// no plaintext touches a disk.
+fn spool_verified(
+    body: impl Read,
+    decryptor: Decryptor,
+    failed: impl Fn(envelope::io::CopyError) -> Error,
+) -> Result<SpooledTempFile, Error> {
+    let mut tee = Tee {
+        reader: body,
+        spool: SpooledTempFile::new(SPOOL_IN_MEMORY),
+        spool_error: None,
+    };
+    let verified = copy(&mut tee, decryptor, &mut io::sink());
+    let spool_failed = |source| Error::Write {
+        name: format!("a temporary file in {}", std::env::temp_dir().display()),
+        source,
+    };
+    if let Some(error) = tee.spool_error {
+        return Err(spool_failed(error));
+    }
+    verified.map_err(failed)?;
+    tee.spool.rewind().map_err(spool_failed)?;
+    Ok(tee.spool)
+}
+
+/// Keeps a copy of all that is read.
+struct Tee<R> {
+    reader: R,
+    spool: SpooledTempFile,
+    spool_error: Option<io::Error>,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(bytes)?;
+        let read = bytes.get(..length).unwrap_or_default();
+        if let Err(error) = self.spool.write_all(read) {
+            self.spool_error = Some(error);
+            return Err(io::Error::other("the temporary file failed"));
+        }
+        Ok(length)
+    }
+}

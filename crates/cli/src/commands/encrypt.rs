@@ -1,0 +1,64 @@
+use std::path::PathBuf;
+
+use envelope::io::copy;
+use envelope::{EncryptOptions, Encryptor, MaterialsManager};
+use futures::executor::block_on;
+use serde_json::json;
+
+use super::{context_json, suite_id};
+use crate::args::Encrypt;
+use crate::error::Error;
+use crate::interrupt::Interruptible;
+use crate::keyring_file;
+use crate::output::Output;
+use crate::place::{Source, Target};
+
+pub(crate) fn run(
+    command: &Encrypt,
+    keyring: &Option<PathBuf>,
+    output: &Output,
+) -> Result<(), Error> {
+    let options = options(command)?;
+    let keyring = keyring_file::load(keyring.as_ref())?;
+    let source = Source::open(&command.source, command.target.path())?;
+    let refused = |error| Error::envelope(&source.name, error);
+    let mut request = options.request().map_err(refused)?;
+    request.plaintext_length = source.length;
+    let materials = block_on(keyring.encryption_materials(request)).map_err(refused)?;
+    let (suite, context) = (materials.suite(), materials.context().clone());
+    let encryptor = Encryptor::new(materials, &options).map_err(refused)?;
+
+    let mut target = Target::create(&command.target)?;
+    let progress = output.progress(source.length);
+    let mut reader = progress.wrap_read(Interruptible(source.reader));
+    let copied = copy(&mut reader, encryptor, &mut target);
+    progress.finish_and_clear();
+    let target_name = Target::name(&command.target);
+    let plaintext_length = copied.map_err(Error::copy(&source.name, &target_name))?;
+    target.commit()?;
+    output.summary(
+        command.target.path().is_none(),
+        &json!({
+            "command": "encrypt",
+            "source": command.source.to_string(),
+            "destination": command.target.to_string(),
+            "suite": suite_id(suite),
+            "encryption_context": context_json(&context),
+            "plaintext_length": plaintext_length,
+        }),
+    )
+}
+
+fn options(command: &Encrypt) -> Result<EncryptOptions, Error> {
+    let mut options = EncryptOptions::default()
+        .with_context(command.context.load()?)
+        .with_frame_length(command.frame_length)
+        .with_policy(command.rules.commitment_policy);
+    if let Some(suite) = command.suite {
+        options = options.with_suite(suite);
+    }
+    if let Some(maximum) = command.rules.max_encrypted_data_keys {
+        options = options.with_maximum_encrypted_data_keys(maximum);
+    }
+    Ok(options)
+}
