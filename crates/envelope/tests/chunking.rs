@@ -200,14 +200,21 @@ fn a_copy_tells_which_side_failed() {
     let plaintext = [7; 10_000];
     let sealing = || encryptor(&keyring, &options);
     let full = copy(&mut plaintext.as_slice(), sealing(), &mut Small(100));
-    assert!(matches!(full, Err(CopyError::Write(error)) if error.kind() == io::ErrorKind::WriteZero));
+    assert!(
+        matches!(full, Err(CopyError::Write(error)) if error.kind() == io::ErrorKind::WriteZero)
+    );
     let broken = copy(&mut Broken(&plaintext), sealing(), &mut io::sink());
-    assert!(matches!(broken, Err(CopyError::Read(error)) if error.kind() == io::ErrorKind::ConnectionReset));
+    assert!(
+        matches!(broken, Err(CopyError::Read(error)) if error.kind() == io::ErrorKind::ConnectionReset)
+    );
     let message = blocking::encrypt(&keyring, &plaintext, &options).unwrap();
     let header = UnverifiedHeader::parse_whole(&message, &opening()).unwrap();
     let mut body = &message[header.length()..message.len() - 1];
     let short = copy(&mut body, verify(&keyring, header), &mut io::sink());
-    assert!(matches!(short, Err(CopyError::Envelope(Error::Truncated { .. }))));
+    assert!(matches!(
+        short,
+        Err(CopyError::Envelope(Error::Truncated { .. }))
+    ));
     let read = read_header(Broken(&message[..10]), &opening());
     assert!(matches!(read, Err(CopyError::Read(_))));
 }
@@ -260,8 +267,8 @@ fn a_large_write_is_passed_on_whole() {
 #[cfg(feature = "stream")]
 mod streams {
     use bytes::Bytes;
-    use envelope::stream::{self, StreamError};
     use envelope::ErrorKind;
+    use envelope::stream::{self, StreamError};
     use futures::{StreamExt, TryStreamExt};
 
     use super::*;

@@ -9,8 +9,9 @@
 use std::ops::Range;
 
 use envelope::{
-    AlgorithmSuite, DecryptOptions, EncryptOptions, Error, FrameScan, MaterialsManager, OutputBuffer,
-    RangeDecryptor, RangePlan, RawAes, Result, UnverifiedHeader, WrappingKey, blocking,
+    AlgorithmSuite, DecryptOptions, EncryptOptions, Error, FrameScan, MaterialsManager,
+    OutputBuffer, RangeDecryptor, RangePlan, RawAes, Result, UnverifiedHeader, WrappingKey,
+    blocking,
 };
 use futures::executor::block_on;
 use proptest::prelude::*;

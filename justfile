@@ -1,0 +1,30 @@
+# Shortcuts. The gate is `.ci/run`.
+
+# Format and lints
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# All tests
+test:
+    cargo test --workspace
+
+# The documentation, warnings refused
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Which module may use which
+arrows:
+    cargo test -p envelope --test arrows
+
+# The published test vectors
+vectors:
+    cargo test -p envelope --test vectors
+
+# One fuzz target, until it is stopped or finds something
+fuzz target="message":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz {{target}}
+
+# Benchmarks, next to the bare cipher
+bench:
+    cargo bench -p benches
