@@ -3,16 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use envelope::{DecryptOptions, HeaderClaims, UnverifiedHeader};
+use envelope::{CommitmentPolicy, DecryptOptions, HeaderClaims, UnverifiedHeader};
 use libfuzzer_sys::fuzz_target;
 
-/// The commitment and the tag end a header; claims hold neither.
-const END: usize = 32 + 16;
-/// Version, suite and message id come before the context.
-const CONTEXT: usize = 1 + 2 + 32;
+/// What ends a header and is in no claim: an IV and a tag in version 1, a commitment and a tag
+/// in version 2.
+fn end(claims: HeaderClaims<'_>) -> usize {
+    match claims.version() {
+        1 => 12 + 16,
+        _ => 32 + 16,
+    }
+}
+
+/// What comes before the context: version, type in version 1, suite and message id.
+fn before_context(claims: HeaderClaims<'_>) -> usize {
+    match claims.version() {
+        1 => 1 + 1 + 2 + 16,
+        _ => 1 + 2 + 32,
+    }
+}
 
 fuzz_target!(|input: &[u8]| {
-    let options = DecryptOptions::default();
+    let options =
+        DecryptOptions::default().with_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt);
     let Ok(Some(header)) = UnverifiedHeader::parse(input, &options) else {
         return;
     };
@@ -32,24 +45,28 @@ fuzz_target!(|input: &[u8]| {
         );
     }
 
-    let read = &bytes[..bytes.len() - END];
+    let read = &bytes[..bytes.len() - end(header.claims())];
     if written == read {
         return;
     }
     // The one liberty of a writer: the order of the context's pairs, and an explicit count of 0.
-    let (mut pairs, after) = context(read);
-    let written_after = context(&written).1;
-    assert_eq!(&read[..CONTEXT], &written[..CONTEXT]);
+    let start = before_context(header.claims());
+    let (mut pairs, after) = context(&read[start..]);
+    let (written_pairs, written_after) = context(&written[start..]);
+    assert_eq!(&read[..start], &written[..start]);
     assert_eq!(after, written_after);
     let sorted = pairs.windows(2).all(|pair| pair[0].0 < pair[1].0);
     assert!(!sorted || pairs.is_empty(), "canonical input changed");
     pairs.sort();
-    assert_eq!(pairs, context(&written).0);
+    assert_eq!(pairs, written_pairs);
 });
 
-/// The header up to its commitment, from the specification and not from the crate's own writer.
+/// The header up to what ends it, from the specification and not from the crate's own writer.
 fn write(claims: HeaderClaims<'_>) -> Vec<u8> {
     let mut bytes = vec![claims.version()];
+    if claims.version() == 1 {
+        bytes.push(0x80);
+    }
     bytes.extend(claims.suite().id().to_be_bytes());
     bytes.extend(claims.message_id());
     let sorted: BTreeMap<&str, &str> = claims.context().iter().collect();
@@ -68,7 +85,10 @@ fn write(claims: HeaderClaims<'_>) -> Vec<u8> {
         push(&mut bytes, key.provider_info());
         push(&mut bytes, key.ciphertext());
     }
-    bytes.push(0x02);
+    bytes.push(if claims.frame_length() == 0 { 0x01 } else { 0x02 });
+    if claims.version() == 1 {
+        bytes.extend([0, 0, 0, 0, 12]);
+    }
     bytes.extend(claims.frame_length().to_be_bytes());
     bytes
 }
@@ -85,8 +105,8 @@ fn push(bytes: &mut Vec<u8>, field: &[u8]) {
 }
 
 /// The pairs of the context as they stand, and the bytes after it.
-fn context(header: &[u8]) -> (Vec<(&[u8], &[u8])>, &[u8]) {
-    let (section, after) = take(&header[CONTEXT..]);
+fn context(bytes: &[u8]) -> (Vec<(&[u8], &[u8])>, &[u8]) {
+    let (section, after) = take(bytes);
     let mut rest = section.get(2..).unwrap_or_default();
     let mut pairs = Vec::new();
     while !rest.is_empty() {

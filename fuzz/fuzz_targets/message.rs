@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use envelope::{
-    AlgorithmSuite, DecryptOptions, EncryptOptions, HeaderReader, MaterialsManager, OutputBuffer,
+    AlgorithmSuite, CommitmentPolicy, DecryptOptions, EncryptOptions, HeaderReader, MaterialsManager, OutputBuffer,
     RawAes, Result, WrappingKey, blocking,
 };
 use futures::executor::block_on;
@@ -27,8 +27,13 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
+/// Reads every suite.
+fn opening() -> DecryptOptions {
+    DecryptOptions::default().with_policy(CommitmentPolicy::RequireEncryptAllowDecrypt)
+}
+
 fn open(message: &[u8]) -> Result<Vec<u8>> {
-    let options = DecryptOptions::default();
+    let options = opening();
     blocking::decrypt(&*KEYRING, message, &options).map(|opened| opened.plaintext)
 }
 
@@ -43,7 +48,8 @@ fn arbitrary_body(input: &[u8]) {
     let Some((frame_length, body)) = input.split_first() else {
         return;
     };
-    let message = seal(&[], u32::from(*frame_length) + 1, AlgorithmSuite::ALL[0]);
+    let unsigned = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+    let message = seal(&[], u32::from(*frame_length) + 1, unsigned);
     // An empty unsigned message ends in a final frame of 40 bytes.
     let header = &message[..message.len() - 40];
     let forged = [header, body].concat();
@@ -51,8 +57,13 @@ fn arbitrary_body(input: &[u8]) {
 }
 
 fn seal(plaintext: &[u8], frame_length: u32, suite: AlgorithmSuite) -> Vec<u8> {
+    let policy = match suite.commits() {
+        true => CommitmentPolicy::default(),
+        false => CommitmentPolicy::ForbidEncryptAllowDecrypt,
+    };
     let options = EncryptOptions::default()
         .with_suite(suite)
+        .with_policy(policy)
         .with_frame_length(frame_length);
     blocking::encrypt(&*KEYRING, plaintext, &options).expect("sealing works")
 }
@@ -60,7 +71,7 @@ fn seal(plaintext: &[u8], frame_length: u32, suite: AlgorithmSuite) -> Vec<u8> {
 /// Suite, frame length from 1 to 2^16, a number, and the plaintext.
 fn parameters(input: &[u8]) -> Option<(AlgorithmSuite, u32, usize, &[u8])> {
     let (&[suite, frame_high, frame_low, high, low], plaintext) = input.split_first_chunk()?;
-    let suite = AlgorithmSuite::ALL[usize::from(suite % 2)];
+    let suite = AlgorithmSuite::ALL[usize::from(suite) % AlgorithmSuite::ALL.len()];
     let frame_length = u32::from(u16::from_be_bytes([frame_high, frame_low])) + 1;
     let number = usize::from(u16::from_be_bytes([high, low]));
     Some((suite, frame_length, number, plaintext))
@@ -73,7 +84,7 @@ fn round_trip(input: &[u8]) {
     let message = seal(plaintext, frame_length, suite);
     assert_eq!(open(&message).expect("what was sealed opens"), plaintext);
 
-    let options = DecryptOptions::default().allow_unverified_signature();
+    let options = opening().allow_unverified_signature();
     let (first, second) = message.split_at(split % (message.len() + 1));
     let mut reader = HeaderReader::new(options);
     let mut found = reader.feed(first).expect("the header is whole");

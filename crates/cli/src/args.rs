@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use envelope::{AlgorithmSuite, CommitmentPolicy, EncryptionContext};
+use envelope::{AlgorithmSuite, CommitmentPolicy, EcCurve, EncryptionContext};
 
 use crate::error::Error;
 use crate::place::Place;
@@ -69,6 +69,24 @@ pub(crate) enum KeygenKind {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// An RSA key: the private key as PKCS#8, the public key beside it as FILE.pub.pem
+    Rsa {
+        /// Length of the key: 2048, 3072, 4096 or 8192
+        #[arg(long, default_value_t = 4096)]
+        bits: usize,
+        /// The file to create
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// An elliptic-curve key: the private key as PKCS#8, the public key beside it as FILE.pub.pem
+    Ec {
+        /// The curve: p256, p384 or p521
+        #[arg(long)]
+        curve: EcCurve,
+        /// The file to create
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Parser)]
@@ -81,6 +99,10 @@ pub(crate) struct Encrypt {
     pub(crate) target: Place,
     #[command(flatten)]
     pub(crate) context: ContextArgs,
+    /// Bind this key's pair of the context without storing it: whoever decrypts must know the
+    /// pair. Repeatable
+    #[arg(long, value_name = "KEY")]
+    pub(crate) required_context_key: Vec<String>,
     /// Algorithm suite, by hex id or name [default: the policy's]
     #[arg(long)]
     pub(crate) suite: Option<AlgorithmSuite>,
@@ -109,10 +131,13 @@ pub(crate) struct Decrypt {
     /// Refuse signed messages
     #[arg(long)]
     pub(crate) fail_on_signed: bool,
+    /// Read messages of the AWS Encryption SDK for .NET 4.0.0 too, whose headers are faulty
+    #[arg(long = "net-4-0-0-retry")]
+    pub(crate) net_4_0_0_retry: bool,
     /// Refuse longer frames; a frame is held in memory until it verified
     #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_FRAME_LENGTH)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_frame_length: u32,
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_frame_length: u64,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
 }

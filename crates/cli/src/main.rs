@@ -1,40 +1,8 @@
-//! The program `envelope`: client-side encryption of files and pipes.
+//! The program `envelope`; the package's library is its body.
 #![forbid(unsafe_code)]
-
-mod args;
-mod commands;
-mod error;
-mod interrupt;
-mod keyring_file;
-mod output;
-mod place;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Args, Command};
-use crate::error::Error;
-use crate::output::Output;
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return output::parse_failure(&error),
-    };
-    let output = Output::new(&args);
-    interrupt::install();
-    match run(args, &output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => output.failure(&interrupt::explain(error)),
-    }
-}
-
-fn run(args: Args, output: &Output) -> Result<(), Error> {
-    match args.command {
-        Command::Keygen(command) => commands::keygen::run(&command, output),
-        Command::Encrypt(command) => commands::encrypt::run(&command, &args.keyring, output),
-        Command::Decrypt(command) => commands::decrypt::run(&command, &args.keyring, output),
-        Command::Inspect(command) => commands::inspect::run(&command, output),
-    }
+    envelope_cli::main()
 }

@@ -223,7 +223,7 @@ fn damaged_messages_are_not_authentic() {
     let mut flipped = message.clone();
     flipped[message.len() - 60] ^= 1;
     refuse(&flipped, &["not authentic", "tampered"]);
-    refuse(b"\x01 no message", &["version 0x01", "not supported"]);
+    refuse(b"\x03 no message", &["version 0x03", "not supported"]);
     refuse(b"AgR4dGVzdA==", &["base64", "decode"]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::crypto::Refused;
 use crate::crypto::aead::Aead;
 use crate::error::{Error, Result};
-use crate::message::frame::{self, BodyAad, Extent, Frame, FrameKind, FrameRules};
+use crate::message::frame::{BodyAad, Extent, Frame, FrameKind, FrameRules};
 use crate::transform::OutputBuffer;
 
 /// Authenticates and decrypts single frames. Cheap to clone: the cipher is keyed once.
@@ -80,7 +80,7 @@ impl FrameCutter {
                 Extent::Exactly(length) if input.len() >= length => {
                     let (bytes, rest) = input.split_at(length);
                     *input = rest;
-                    Self::open_one(bytes, open)?
+                    self.open_one(bytes, open)?
                 }
                 _ => {
                     self.partial.extend_from_slice(input);
@@ -104,22 +104,22 @@ impl FrameCutter {
                 }
             };
             debug_assert_eq!(length, self.partial.len());
-            let kind = Self::open_one(&self.partial, open)?;
+            let kind = self.open_one(&self.partial, open)?;
             self.partial.clear();
             kind
         };
-        self.sequence = match kind {
-            FrameKind::Final => self.sequence,
-            FrameKind::Regular => self.sequence.checked_add(1).ok_or(Error::TooManyFrames)?,
-        };
+        if !kind.is_last() {
+            self.sequence = self.sequence.checked_add(1).ok_or(Error::TooManyFrames)?;
+        }
         Ok(Some(kind))
     }
 
     fn open_one(
+        &self,
         bytes: &[u8],
         open: impl FnOnce(&[u8], &Frame<'_>) -> Result<()>,
     ) -> Result<FrameKind> {
-        let frame = frame::parse(bytes)?;
+        let frame = self.rules.parse(bytes)?;
         open(bytes, &frame)?;
         Ok(frame.kind)
     }

@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::error::{Error, Result};
 
 /// Keys with this beginning belong to the format (specification, "Encryption Context").
-const RESERVED_PREFIX: &str = "aws-crypto-";
+pub(crate) const RESERVED_PREFIX: &str = "aws-crypto-";
 /// The reserved key that carries a signed message's public key.
 pub(crate) const PUBLIC_KEY_FIELD: &str = "aws-crypto-public-key";
 /// The canonical form sits behind a 16-bit length.
@@ -82,6 +82,16 @@ impl EncryptionContext {
         }
         self.check_length()?;
         Ok(added)
+    }
+
+    /// The pairs outside `keys`, and those within.
+    pub(crate) fn split(&self, keys: &BTreeSet<String>) -> (Self, Self) {
+        let (within, outside) = self
+            .pairs
+            .clone()
+            .into_iter()
+            .partition(|(key, _)| keys.contains(key));
+        (Self { pairs: outside }, Self { pairs: within })
     }
 
     /// The value stored under `key`.

@@ -1,12 +1,17 @@
 //! The only place in this crate that names a cryptography library.
 //!
-//! AES-GCM, ECDSA and randomness come from AWS-LC or from pure Rust; HKDF and SHA-2 always come
+//! AES-GCM, ECDSA, RSA, key agreement and randomness come from AWS-LC or from pure Rust; HKDF and SHA-2 always come
 //! from RustCrypto, which measured faster there than AWS-LC's safe interface.
 
 pub(crate) mod aead;
+pub(crate) mod digest;
+pub(crate) mod ec_key;
 pub(crate) mod kdf;
 pub(crate) mod random;
+pub(crate) mod rsa_key;
 pub(crate) mod signature;
+
+mod pem;
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;

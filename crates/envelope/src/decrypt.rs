@@ -3,14 +3,14 @@ use crate::context::EncryptionContext;
 use crate::crypto::Refused;
 use crate::crypto::aead::Aead;
 use crate::crypto::kdf::MessageKeys;
-use crate::crypto::signature::SignatureHash;
+use crate::crypto::signature::{SignatureHash, VerifyingKey};
 use crate::decryptor::Decryptor;
 use crate::encrypt::check_maximum;
 use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
 use crate::manager::MaterialsManager;
 use crate::materials::{DecryptionMaterials, DecryptionRequest};
-use crate::message::frame::{self, FrameRules};
+use crate::message::frame::{Content, FrameRules};
 use crate::message::header::{Header, HeaderLimits};
 use crate::message::layout::Layout;
 use crate::message::scanner::FrameScanner;
@@ -19,8 +19,9 @@ use crate::range::RangeDecryptor;
 use crate::suite::AlgorithmSuite;
 use crate::transform::OutputBuffer;
 
-/// Longest frame that a reader opens when the caller names no maximum: 16 MiB.
-pub const DEFAULT_MAXIMUM_FRAME_LENGTH: u32 = 16 << 20;
+/// Longest frame or non-framed body, in bytes, that a reader opens when the caller names no
+/// maximum: 16 MiB.
+pub const DEFAULT_MAXIMUM_FRAME_LENGTH: u64 = 16 << 20;
 /// Longest header that a reader takes when the caller names no maximum: 1 MiB.
 pub const DEFAULT_MAXIMUM_HEADER_LENGTH: usize = 1 << 20;
 
@@ -31,9 +32,10 @@ pub struct DecryptOptions {
     expected_context: EncryptionContext,
     policy: CommitmentPolicy,
     maximum_encrypted_data_keys: Option<usize>,
-    maximum_frame_length: u32,
+    maximum_frame_length: u64,
     maximum_header_length: usize,
     fail_on_signed: bool,
+    allow_net_4_0_0: bool,
     allow_unverified_signature: bool,
 }
 
@@ -46,6 +48,7 @@ impl Default for DecryptOptions {
             maximum_frame_length: DEFAULT_MAXIMUM_FRAME_LENGTH,
             maximum_header_length: DEFAULT_MAXIMUM_HEADER_LENGTH,
             fail_on_signed: false,
+            allow_net_4_0_0: false,
             allow_unverified_signature: false,
         }
     }
@@ -79,10 +82,10 @@ impl DecryptOptions {
         }
     }
 
-    /// Refuses frames with more content than this many bytes. A frame is held in memory until
-    /// its tag verified. Default: [`DEFAULT_MAXIMUM_FRAME_LENGTH`].
+    /// Refuses frames and non-framed bodies with more content than this many bytes. They are held
+    /// in memory until their tag verified. Default: [`DEFAULT_MAXIMUM_FRAME_LENGTH`].
     #[must_use]
-    pub fn with_maximum_frame_length(self, maximum_frame_length: u32) -> Self {
+    pub fn with_maximum_frame_length(self, maximum_frame_length: u64) -> Self {
         Self {
             maximum_frame_length,
             ..self
@@ -104,6 +107,17 @@ impl DecryptOptions {
     pub fn fail_on_signed(self) -> Self {
         Self {
             fail_on_signed: true,
+            ..self
+        }
+    }
+
+    /// Reads messages of the AWS Encryption SDK for .NET 4.0.0 too. It computed the header's tag,
+    /// and in version 1 the content key, in a way of its own, which is tried after the right one
+    /// failed. It made only correct messages since 4.0.1.
+    #[must_use]
+    pub fn allow_net_4_0_0(self) -> Self {
+        Self {
+            allow_net_4_0_0: true,
             ..self
         }
     }
@@ -251,15 +265,10 @@ impl UnverifiedHeader {
     /// Authenticates the header and opens the message for reading ranges of it.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify). A signed message is refused in any case: a part of it can
-    /// never be checked against its signature.
+    /// As [`verify`](Self::verify). A signed message is refused in any case, as a part of it can
+    /// never be checked against its signature, and so is one that is not framed.
     pub fn verify_for_ranges(self, materials: DecryptionMaterials) -> Result<RangeDecryptor> {
-        if self.header.suite.is_signed() {
-            return Err(Error::SignatureNotYetVerified {
-                suite: self.header.suite,
-            });
-        }
-        let layout = Layout::new(self.length() as u64, self.header.frame_length)?;
+        let layout = HeaderClaims(&self.header).layout()?;
         let rules = self.frame_rules();
         let context = materials.context.clone();
         let (header, cipher) = self.authenticate(&materials)?;
@@ -281,9 +290,9 @@ impl UnverifiedHeader {
         let rules = self.frame_rules();
         let (header, cipher) = self.authenticate(&materials)?;
         let signature = materials.verifying_key.map(|key| {
-            let mut hash = SignatureHash::default();
+            let mut hash = SignatureHash::new(key.algorithm());
             hash.update(&header.body);
-            hash.update(&header.tag);
+            hash.update(&header.authentication);
             (key, hash)
         });
         let opener = FrameOpener::new(cipher, &header.message_id);
@@ -299,7 +308,7 @@ impl UnverifiedHeader {
 
     fn frame_rules(&self) -> FrameRules {
         FrameRules {
-            frame_length: self.header.frame_length,
+            content: self.header.content,
             maximum: self.options.maximum_frame_length,
         }
     }
@@ -316,25 +325,53 @@ impl UnverifiedHeader {
         if materials.data_key.expose().len() != header.suite.data_key_length() {
             return inconsistent("the data key has the wrong length for the algorithm suite");
         }
-        if materials.verifying_key.is_some() != header.suite.is_signed() {
+        let signature = materials
+            .verifying_key
+            .as_ref()
+            .map(VerifyingKey::algorithm);
+        if signature != header.suite.signature() {
             return inconsistent("a public key is there exactly when the suite signs");
         }
-        let keys = MessageKeys::derive(&materials.data_key, header.suite.id(), &header.message_id)?;
-        keys.check_commitment(&header.commitment)?;
+        let keys = MessageKeys::derive(&materials.data_key, header.suite, &header.message_id)?;
+        keys.check_commitment(header.commitment.as_ref())?;
         let cipher = Aead::new(keys.content_key.expose())?;
         // The bytes as received, then the pairs that only the caller knows: none are zero bytes.
-        let stored_nowhere = materials.not_stored.to_bytes();
+        let not_stored = materials.not_stored.to_bytes();
+        let refused = match header.check_tag(&cipher, &not_stored) {
+            Ok(()) => return Ok((header, cipher)),
+            Err(refused) => refused,
+        };
+        if !self.options.allow_net_4_0_0 {
+            return Err(refused);
+        }
+        // .NET 4.0.0 wrote an empty context as a count of zero, and derived the content key of a
+        // version-1 message without its id.
+        let keys = match header.suite.commits() {
+            true => keys,
+            false => MessageKeys::derive(&materials.data_key, header.suite, &[])?,
+        };
+        let cipher = Aead::new(keys.content_key.expose())?;
+        let not_stored = match not_stored.is_empty() {
+            true => vec![0, 0],
+            false => not_stored,
+        };
+        header.check_tag(&cipher, &not_stored)?;
+        Ok((header, cipher))
+    }
+}
+
+impl Header {
+    fn check_tag(&self, cipher: &Aead, not_stored: &[u8]) -> Result<()> {
         let joined;
-        let aad = if stored_nowhere.is_empty() {
-            &header.body
+        let aad = if not_stored.is_empty() {
+            &self.body
         } else {
-            joined = [header.body.as_slice(), &stored_nowhere].concat();
+            joined = [&self.body, not_stored].concat();
             &joined
         };
         cipher
-            .open_to(frame::iv(0), aad, &[], &header.tag, &mut [])
-            .map_err(|Refused| Error::HeaderNotAuthentic)?;
-        Ok((header, cipher))
+            .open_to(self.iv, aad, &[], &self.tag, &mut [])
+            .map_err(|Refused| Error::HeaderNotAuthentic)
     }
 }
 
@@ -346,7 +383,7 @@ impl<'a> HeaderClaims<'a> {
     /// Version of the message format.
     #[must_use]
     pub fn version(&self) -> u8 {
-        2
+        self.0.suite.message_version()
     }
 
     /// The algorithm suite.
@@ -355,7 +392,7 @@ impl<'a> HeaderClaims<'a> {
         self.0.suite
     }
 
-    /// The random id of the message, 32 bytes.
+    /// The random id of the message: 16 bytes in version 1, 32 in version 2.
     #[must_use]
     pub fn message_id(&self) -> &'a [u8] {
         &self.0.message_id
@@ -373,29 +410,36 @@ impl<'a> HeaderClaims<'a> {
         &self.0.encrypted_data_keys
     }
 
-    /// Plaintext bytes in each regular frame.
+    /// Plaintext bytes in each regular frame; 0 when the body is not framed.
     #[must_use]
     pub fn frame_length(&self) -> u32 {
-        self.0.frame_length
+        match self.0.content {
+            Content::Framed { frame_length } => frame_length,
+            Content::NonFramed => 0,
+        }
     }
 
     /// Follows the frames behind this header, to find the length that the plaintext claims.
     #[must_use]
     pub fn frames(&self) -> FrameScanner {
-        FrameScanner::new(self.0.frame_length)
+        FrameScanner::new(self.0.content)
     }
 
     /// Sizes and offsets of the message, were it unsigned and complete.
     ///
     /// # Errors
-    /// [`Error::SignatureNotYetVerified`] for a signed message: its footer has no fixed length.
+    /// [`Error::SignatureNotYetVerified`] for a signed message, as its footer has no fixed
+    /// length, and [`Error::NotFramed`].
     pub fn layout(&self) -> Result<Layout> {
         if self.0.suite.is_signed() {
             return Err(Error::SignatureNotYetVerified {
                 suite: self.0.suite,
             });
         }
-        Layout::new(self.0.length() as u64, self.0.frame_length)
+        match self.0.content {
+            Content::Framed { frame_length } => Layout::new(self.0.length() as u64, frame_length),
+            Content::NonFramed => Err(Error::NotFramed),
+        }
     }
 }
 

@@ -118,7 +118,7 @@ impl Decryptor {
         let mut withheld = OutputBuffer::new();
         let kind = self.cutter.next(input, |bytes, frame| {
             let output = match signature {
-                Some(_) if frame.kind == FrameKind::Final => &mut withheld,
+                Some(_) if frame.kind.is_last() => &mut withheld,
                 _ => output,
             };
             let length = opener.open(frame, output)?;
@@ -128,7 +128,7 @@ impl Decryptor {
             output.advance(length);
             Ok(())
         })?;
-        if kind == Some(FrameKind::Final) {
+        if kind.is_some_and(FrameKind::is_last) {
             self.part = match self.signature {
                 Some(_) => Part::Footer {
                     bytes: Vec::new(),

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::context::EncryptionContext;
 use crate::crypto::aead::Aead;
 use crate::crypto::kdf::MessageKeys;
@@ -8,7 +10,7 @@ use crate::manager::MaterialsManager;
 use crate::materials::{EncryptionMaterials, EncryptionRequest};
 use crate::message::footer;
 use crate::message::frame::{self, BodyAad, FINAL_OVERHEAD, FrameKind, REGULAR_OVERHEAD};
-use crate::message::header::{HeaderFields, MESSAGE_ID_LENGTH};
+use crate::message::header::{HeaderFields, message_id_length};
 use crate::policy::CommitmentPolicy;
 use crate::suite::AlgorithmSuite;
 use crate::transform::{OutputBuffer, Transform};
@@ -172,7 +174,7 @@ pub struct Encryptor {
     header: Vec<u8>,
     /// Plaintext of a frame that is not full yet, or full and perhaps the final one.
     pending: Vec<u8>,
-    signing: Option<(SigningKey, SignatureHash)>,
+    signing: Option<(Arc<SigningKey>, SignatureHash)>,
     /// Plaintext bytes still allowed by the announced bound.
     allowance: Option<(u64, u64)>,
     failed: bool,
@@ -211,21 +213,30 @@ impl Encryptor {
                 reason: "must be from 1 to 4294967295 bytes",
             });
         }
-        let message_id = random::array::<MESSAGE_ID_LENGTH>()?;
-        let keys = MessageKeys::derive(&materials.data_key, suite.id(), &message_id)?;
+        if materials.signing_key.is_some() != suite.is_signed() {
+            return Err(Error::InconsistentMaterials {
+                reason: "a signing key is there exactly when the suite signs",
+            });
+        }
+        let mut message_id = vec![0; message_id_length(suite)];
+        random::fill(&mut message_id)?;
+        let keys = MessageKeys::derive(&materials.data_key, suite, &message_id)?;
+        let (stored, not_stored) = materials.context.split(&materials.not_stored);
         let mut header = HeaderFields {
             suite,
             message_id: &message_id,
-            context: &materials.context,
+            context: &stored,
             encrypted_data_keys: &materials.encrypted_data_keys,
             frame_length,
-            commitment: &keys.commitment,
+            commitment: keys.commitment.as_ref(),
         }
         .write()?;
         let cipher = Aead::new(keys.content_key.expose())?;
-        let mut tag = [0; 16];
-        cipher.seal_to(frame::iv(0), &header, &[], &mut [], &mut tag)?;
-        header.extend_from_slice(&tag);
+        let (iv, mut tag) = (frame::iv(0), [0; 16]);
+        // Pairs that are not stored are authenticated behind the header all the same.
+        let aad = [&header[..], &not_stored.to_bytes()].concat();
+        cipher.seal_to(iv, &aad, &[], &mut [], &mut tag)?;
+        header.extend_from_slice(&HeaderFields::authentication(suite, &iv, &tag));
         Ok(Self {
             cipher,
             aad: BodyAad::new(&message_id),
@@ -235,7 +246,8 @@ impl Encryptor {
             pending: Vec::new(),
             signing: materials
                 .signing_key
-                .map(|key| (key, SignatureHash::default())),
+                .zip(suite.signature())
+                .map(|(key, algorithm)| (key, SignatureHash::new(algorithm))),
             allowance: options.plaintext_length.map(|bound| (bound, bound)),
             failed: false,
         })
@@ -335,7 +347,7 @@ impl Encryptor {
         }
         let overhead = match kind {
             FrameKind::Regular => REGULAR_OVERHEAD,
-            FrameKind::Final => FINAL_OVERHEAD,
+            FrameKind::Final | FrameKind::NonFramed => FINAL_OVERHEAD,
         };
         let length = overhead + plain.len();
         let bytes = output.spare(length);

@@ -17,10 +17,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     // Reading the header
     /// The first byte names a message format that this crate does not read.
-    #[error("message format version {version:#04x} is not supported; supported is version 2")]
+    #[error("message format version {version:#04x} is not supported; supported are 1 and 2")]
     UnsupportedVersion {
         /// The version byte found.
         version: u8,
+    },
+    /// A version-1 message is of another type than encrypted data.
+    #[error("message type {value:#04x} is not supported; supported is encrypted data (0x80)")]
+    UnsupportedType {
+        /// The type byte found.
+        value: u8,
     },
     /// The input is the base64 text of a message instead of its bytes.
     #[error("the input looks like the base64 text of a message; decode it to bytes first")]
@@ -32,7 +38,9 @@ pub enum Error {
         id: u16,
     },
     /// The content type is not one that this crate reads.
-    #[error("content type {value:#04x} is not supported; supported is framed content (0x02)")]
+    #[error(
+        "content type {value:#04x} is not supported; supported are non-framed (0x01) and framed (0x02)"
+    )]
     UnsupportedContentType {
         /// The content-type byte found.
         value: u8,
@@ -68,16 +76,27 @@ pub enum Error {
         /// The configured maximum in bytes.
         maximum: usize,
     },
-    /// A frame is longer than the reader allows.
+    /// A frame, or a non-framed body, is longer than the reader allows.
     #[error(
-        "a frame of {length} bytes is above the {maximum} bytes allowed; raise the maximum frame length if the message is trusted"
+        "a frame or non-framed body of {length} bytes is above the {maximum} bytes allowed; raise the maximum frame length if the message is trusted"
     )]
     FrameTooLong {
         /// The frame's plaintext length in bytes.
         length: u64,
         /// The configured maximum in bytes.
-        maximum: u32,
+        maximum: u64,
     },
+    /// A non-framed body is longer than the format allows.
+    #[error(
+        "the message is malformed: its non-framed body of {length} bytes is above the limit of 2^36 - 32"
+    )]
+    BodyTooLong {
+        /// The claimed length in bytes.
+        length: u64,
+    },
+    /// A range of a message whose body is one piece was asked for.
+    #[error("the message is not framed: read it whole, as no part of it can be verified alone")]
+    NotFramed,
     /// More encrypted data keys than the configured maximum.
     #[error(
         "the message holds {count} encrypted data keys, above the configured maximum of {maximum}"
@@ -103,6 +122,12 @@ pub enum Error {
     ContextTooLong {
         /// Length of the canonical form in bytes.
         length: usize,
+    },
+    /// A materials manager demands an encryption-context key that the caller did not give.
+    #[error("the encryption-context key {key:?} is required; give it and its value")]
+    RequiredContextKeyMissing {
+        /// The key demanded.
+        key: String,
     },
     /// The caller expected another value than the one in the message.
     #[error(
@@ -192,12 +217,18 @@ pub enum Error {
         reason: &'static str,
     },
     /// A wrapping or data key has the wrong length.
-    #[error("a key of {length} bytes does not fit; legal lengths are {legal} bytes")]
+    #[error("a key of {length} bytes does not fit; legal is {legal}")]
     KeyLength {
         /// The length found, in bytes.
         length: usize,
-        /// The legal lengths.
+        /// The legal lengths in bytes.
         legal: &'static str,
+    },
+    /// A key cannot be read or used.
+    #[error("the key cannot be used: it {reason}")]
+    KeyNotValid {
+        /// What is wrong with it, or with the text that holds it.
+        reason: &'static str,
     },
     /// The operating system's source of randomness failed.
     #[error("the operating system's source of randomness failed")]
@@ -280,13 +311,16 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::ReservedContextKey { .. }
+            | Self::RequiredContextKeyMissing { .. }
             | Self::ContextTooLong { .. }
             | Self::PolicyForbidsEncrypt { .. }
             | Self::InvalidOption { .. }
             | Self::PlaintextTooLong { .. }
             | Self::TooManyFrames
             | Self::RangeOutOfBounds { .. }
+            | Self::NotFramed
             | Self::KeyLength { .. }
+            | Self::KeyNotValid { .. }
             | Self::AlreadyFailed => ErrorKind::InvalidRequest,
             Self::NotUnwrapped(report) if !report.context_in_doubt() => ErrorKind::NoKey,
             Self::Keyring(_)
@@ -378,3 +412,6 @@ impl fmt::Display for NotUnwrapped {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

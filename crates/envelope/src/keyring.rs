@@ -1,7 +1,10 @@
 //! What wraps and unwraps data keys.
 
+mod branch_key;
 mod multi;
 mod raw_aes;
+mod raw_ecdh;
+mod raw_rsa;
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
@@ -9,11 +12,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use branch_key::BranchKey;
 pub use multi::Multi;
 pub use raw_aes::RawAes;
+pub use raw_ecdh::RawEcdh;
+pub use raw_rsa::RawRsa;
 
 use crate::context::EncryptionContext;
 use crate::encrypted_data_key::EncryptedDataKey;
+use crate::error::{Error, Result};
 use crate::secret::DataKey;
 use crate::suite::AlgorithmSuite;
 
@@ -138,6 +145,22 @@ impl<K: Keyring + ?Sized> Keyring for Arc<K> {
     ) -> Result<(DataKey, Vec<EncryptedDataKey>), KeyringError> {
         (**self).generate_key(request).await
     }
+}
+
+/// Specification, "Raw AES Keyring" and "Raw RSA Keyring": AWS KMS's provider id is not free, and
+/// each field sits behind a 16-bit length.
+fn check_namespace(namespace: &str, info_length: usize) -> Result<()> {
+    let fault = |what, reason| Err(Error::InvalidOption { what, reason });
+    if namespace == "aws-kms" {
+        return fault(
+            "the key namespace",
+            "must not be \"aws-kms\", which is reserved for AWS KMS keys",
+        );
+    }
+    if namespace.len().max(info_length) > usize::from(u16::MAX) {
+        return fault("the key namespace and name", "must each fit 65515 bytes");
+    }
+    Ok(())
 }
 
 /// A keyring could not make or wrap a data key.

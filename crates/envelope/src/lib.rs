@@ -9,6 +9,8 @@ pub mod io;
 pub mod keyring;
 
 mod body;
+mod cache;
+mod caching_manager;
 mod context;
 mod crypto;
 mod decrypt;
@@ -21,11 +23,16 @@ mod materials;
 mod message;
 mod policy;
 mod range;
+mod required_context;
 mod secret;
 mod suite;
 mod transform;
 
+pub use cache::MaterialsCache;
+pub use caching_manager::{CacheLimits, CachingManager};
 pub use context::EncryptionContext;
+pub use crypto::ec_key::{EcCurve, EcPrivateKey, EcPublicKey};
+pub use crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
 pub use decrypt::{
     DEFAULT_MAXIMUM_FRAME_LENGTH, DEFAULT_MAXIMUM_HEADER_LENGTH, DecryptOptions, Decrypted,
     HeaderClaims, HeaderReader, UnverifiedHeader, decrypt,
@@ -34,7 +41,7 @@ pub use decryptor::Decryptor;
 pub use encrypt::{DEFAULT_FRAME_LENGTH, EncryptOptions, Encryptor, encrypt};
 pub use encrypted_data_key::EncryptedDataKey;
 pub use error::{Error, ErrorKind, NotUnwrapped, Result};
-pub use keyring::{Keyring, Multi, RawAes};
+pub use keyring::{BranchKey, Keyring, Multi, RawAes, RawEcdh, RawRsa};
 pub use manager::MaterialsManager;
 pub use materials::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
@@ -43,6 +50,7 @@ pub use message::layout::{Layout, RangePlan};
 pub use message::scanner::{FrameScan, FrameScanner};
 pub use policy::CommitmentPolicy;
 pub use range::{RangeDecryptor, RangeTransform};
+pub use required_context::RequiredEncryptionContext;
 pub use secret::{DataKey, WrappingKey};
 pub use suite::AlgorithmSuite;
 pub use transform::{OutputBuffer, Transform};

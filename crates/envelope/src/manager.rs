@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::context::PUBLIC_KEY_FIELD;
@@ -35,6 +38,24 @@ pub trait MaterialsManager: Send + Sync {
     ) -> Result<DecryptionMaterials>;
 }
 
+/// Boxed managers are managers.
+#[async_trait]
+impl MaterialsManager for Box<dyn MaterialsManager> {
+    async fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials> {
+        (**self).encryption_materials(request).await
+    }
+
+    async fn decryption_materials(
+        &self,
+        request: DecryptionRequest<'_>,
+    ) -> Result<DecryptionMaterials> {
+        (**self).decryption_materials(request).await
+    }
+}
+
 #[async_trait]
 impl<K: Keyring + ?Sized> MaterialsManager for K {
     async fn encryption_materials(
@@ -46,12 +67,13 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
             .unwrap_or_else(|| request.policy.default_suite());
         request.policy.check_encrypt(suite)?;
         let mut context = request.context.clone();
-        let signing_key = if suite.is_signed() {
-            let key = SigningKey::generate()?;
-            context.insert_public_key(key.public_key_base64()?)?;
-            Some(key)
-        } else {
-            None
+        let signing_key = match suite.signature() {
+            Some(algorithm) => {
+                let key = SigningKey::generate(algorithm)?;
+                context.insert_public_key(key.public_key_base64()?)?;
+                Some(Arc::new(key))
+            }
+            None => None,
         };
         let key_request = KeyRequest {
             suite,
@@ -61,7 +83,8 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
         Ok(EncryptionMaterials {
             suite,
             context,
-            data_key,
+            not_stored: BTreeSet::new(),
+            data_key: Arc::new(data_key),
             encrypted_data_keys,
             signing_key,
         })
@@ -75,15 +98,15 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
         request.policy.check_decrypt(suite)?;
         let mut context = request.context.clone();
         let not_stored = context.merge(request.expected_context)?;
-        let verifying_key = match (suite.is_signed(), request.context.get(PUBLIC_KEY_FIELD)) {
-            (true, Some(base64)) => Some(VerifyingKey::from_base64(base64)?),
-            (false, None) => None,
-            (true, None) => {
+        let verifying_key = match (suite.signature(), request.context.get(PUBLIC_KEY_FIELD)) {
+            (Some(algorithm), Some(base64)) => Some(VerifyingKey::from_base64(algorithm, base64)?),
+            (None, None) => None,
+            (Some(_), None) => {
                 return Err(Error::PublicKeyNotValid {
                     reason: "is missing, and the message is signed",
                 });
             }
-            (false, Some(_)) => {
+            (None, Some(_)) => {
                 return Err(Error::PublicKeyNotValid {
                     reason: "must not be there, as the message is not signed",
                 });
@@ -99,7 +122,7 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
                 suite,
                 context,
                 not_stored,
-                data_key,
+                data_key: Arc::new(data_key),
                 verifying_key,
             }),
             Err(attempts) => Err(Error::NotUnwrapped(Box::new(NotUnwrapped::new(

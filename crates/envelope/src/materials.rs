@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::context::EncryptionContext;
 use crate::crypto::signature::{SigningKey, VerifyingKey};
 use crate::encrypted_data_key::EncryptedDataKey;
@@ -24,23 +27,44 @@ pub struct EncryptionRequest<'a> {
 #[derive(Debug)]
 pub struct EncryptionMaterials {
     pub(crate) suite: AlgorithmSuite,
+    /// The whole context.
     pub(crate) context: EncryptionContext,
-    pub(crate) data_key: DataKey,
+    /// Keys of the context that are authenticated and not stored.
+    pub(crate) not_stored: BTreeSet<String>,
+    // Shared, so that cached materials serve many messages without a copy of a secret.
+    pub(crate) data_key: Arc<DataKey>,
     pub(crate) encrypted_data_keys: Vec<EncryptedDataKey>,
-    pub(crate) signing_key: Option<SigningKey>,
+    pub(crate) signing_key: Option<Arc<SigningKey>>,
 }
 
 impl EncryptionMaterials {
+    /// The same materials once more; secrets are shared, not copied.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            suite: self.suite,
+            context: self.context.clone(),
+            not_stored: self.not_stored.clone(),
+            data_key: Arc::clone(&self.data_key),
+            encrypted_data_keys: self.encrypted_data_keys.clone(),
+            signing_key: self.signing_key.clone(),
+        }
+    }
+
     /// The suite to encrypt under.
     #[must_use]
     pub fn suite(&self) -> AlgorithmSuite {
         self.suite
     }
 
-    /// The context that goes into the header; of a signed message it holds the public key too.
+    /// The whole context; of a signed message it holds the public key too.
     #[must_use]
     pub fn context(&self) -> &EncryptionContext {
         &self.context
+    }
+
+    /// Keys of the context that the header will not store.
+    pub fn not_stored(&self) -> impl Iterator<Item = &str> {
+        self.not_stored.iter().map(String::as_str)
     }
 
     /// The data key in its wrapped forms.
@@ -75,11 +99,22 @@ pub struct DecryptionMaterials {
     pub(crate) context: EncryptionContext,
     /// The part of `context` that the header does not store.
     pub(crate) not_stored: EncryptionContext,
-    pub(crate) data_key: DataKey,
+    pub(crate) data_key: Arc<DataKey>,
     pub(crate) verifying_key: Option<VerifyingKey>,
 }
 
 impl DecryptionMaterials {
+    /// The same materials once more; the data key is shared, not copied.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            suite: self.suite,
+            context: self.context.clone(),
+            not_stored: self.not_stored.clone(),
+            data_key: Arc::clone(&self.data_key),
+            verifying_key: self.verifying_key.clone(),
+        }
+    }
+
     /// The suite to decrypt under.
     #[must_use]
     pub fn suite(&self) -> AlgorithmSuite {

@@ -30,7 +30,14 @@ impl CommitmentPolicy {
     /// The suite used when the caller names none.
     #[must_use]
     pub fn default_suite(self) -> AlgorithmSuite {
-        AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
+        match self {
+            Self::ForbidEncryptAllowDecrypt => {
+                AlgorithmSuite::AES_256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384
+            }
+            Self::RequireEncryptAllowDecrypt | Self::RequireEncryptRequireDecrypt => {
+                AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
+            }
+        }
     }
 
     /// # Errors

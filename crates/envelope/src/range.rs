@@ -3,7 +3,7 @@ use std::ops::Range;
 use crate::body::{FrameCutter, FrameOpener};
 use crate::context::EncryptionContext;
 use crate::error::{Error, Result};
-use crate::message::frame::{FrameKind, FrameRules};
+use crate::message::frame::FrameRules;
 use crate::message::layout::{Layout, RangePlan};
 use crate::transform::{OutputBuffer, Transform};
 
@@ -138,7 +138,7 @@ impl RangeTransform {
             let kind = cutter.next(&mut input, |_, frame| {
                 // The plan came from the object's length. A final frame elsewhere than planned
                 // means that the length was not this message's.
-                if (frame.kind == FrameKind::Final) != must_be_final {
+                if frame.kind.is_last() != must_be_final {
                     return Err(Error::FrameNotAuthentic { sequence });
                 }
                 let length = opener.open(frame, output)?;

@@ -34,7 +34,7 @@ impl DataKey {
         if length != suite.data_key_length() {
             return Err(Error::KeyLength {
                 length,
-                legal: "the algorithm suite's 32",
+                legal: "the length that the algorithm suite has",
             });
         }
         Ok(Self(secret))
@@ -89,7 +89,7 @@ impl WrappingKey {
         if !matches!(length, 16 | 24 | 32) {
             return Err(Error::KeyLength {
                 length,
-                legal: "16, 24 or 32",
+                legal: "16, 24 or 32 bytes",
             });
         }
         Ok(Self(secret))
@@ -112,7 +112,7 @@ impl WrappingKey {
         if !matches!(bits, 128 | 192 | 256) {
             return Err(Error::KeyLength {
                 length: bits / 8,
-                legal: "16, 24 or 32",
+                legal: "16, 24 or 32 bytes",
             });
         }
         let mut bytes = vec![0; bits / 8].into_boxed_slice();
@@ -133,15 +133,27 @@ impl fmt::Debug for WrappingKey {
     }
 }
 
-/// A key derived from a data key for one message. Lives until the cipher is keyed.
+/// A key derived for one use. Lives until a cipher is keyed with it.
 pub(crate) struct DerivedKey(Zeroizing<Box<[u8]>>);
 
 impl DerivedKey {
-    /// Fills a new key of `length` bytes in place, so that it never stands on the stack.
-    pub(crate) fn fill_with(length: usize, fill: impl FnOnce(&mut [u8])) -> Self {
+    /// Fills a new key of `length` bytes in place, so that it never stands on the stack. There
+    /// is no key unless `fill` succeeds.
+    pub(crate) fn fill_with(
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) -> Option<Self> {
         let mut bytes = Zeroizing::new(vec![0; length].into_boxed_slice());
-        fill(&mut bytes);
-        Self(bytes)
+        fill(&mut bytes)?;
+        Some(Self(bytes))
+    }
+
+    /// A copy of a secret that a library holds. None of an empty one.
+    pub(crate) fn copy_of(secret: &[u8]) -> Option<Self> {
+        Self::fill_with(secret.len(), |key| {
+            key.copy_from_slice(secret);
+            (!secret.is_empty()).then_some(())
+        })
     }
 
     pub(crate) fn expose(&self) -> &[u8] {
@@ -177,7 +189,7 @@ mod tests {
         let key = WrappingKey::from_bytes(&mut [0xab; 32]).unwrap();
         let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
         let data_key = DataKey::from_bytes(vec![0xab; 32], suite).unwrap();
-        let derived = DerivedKey::fill_with(32, |bytes| bytes.fill(0xab));
+        let derived = DerivedKey::copy_of(&[0xab; 32]).unwrap();
         let text = format!("{key:?} {data_key:?} {derived:?}");
         assert_eq!(
             text,

@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 
 /// An algorithm suite: which cipher, key derivation, commitment and signature a message uses.
 ///
-/// Source: AWS Encryption SDK specification, "Algorithm Suites Reference".
+/// The suite fixes the version of the message format too. Source: AWS Encryption SDK
+/// specification, "Algorithm Suites", "Supported Algorithm Suites".
 ///
 /// ```
 /// use envelope::AlgorithmSuite;
@@ -23,36 +24,76 @@ struct Row {
     id: u16,
     name: &'static str,
     data_key_length: usize,
-    signed: bool,
+    derivation: KeyDerivation,
+    signature: Option<SignatureAlgorithm>,
 }
 
-const UNSIGNED: Row = Row {
-    id: 0x0478,
-    name: "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
-    data_key_length: 32,
-    signed: false,
-};
+/// How a message's content key comes from its data key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum KeyDerivation {
+    /// The data key is the content key.
+    Identity,
+    HkdfSha256,
+    HkdfSha384,
+    /// With a key commitment beside it.
+    HkdfSha512Commit,
+}
 
-const SIGNED: Row = Row {
-    id: 0x0578,
-    name: "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384",
-    data_key_length: 32,
-    signed: true,
-};
+/// How a message is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum SignatureAlgorithm {
+    EcdsaP256Sha256,
+    EcdsaP384Sha384,
+}
+
+/// The constants and `ALL` from one table.
+macro_rules! suites {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $bits:literal, $derivation:ident, $signature:expr;)*) => {
+        impl AlgorithmSuite {
+            $($(#[$doc])* pub const $name: Self = Self(&Row {
+                id: $id,
+                name: stringify!($name),
+                data_key_length: $bits / 8,
+                derivation: KeyDerivation::$derivation,
+                signature: $signature,
+            });)*
+
+            /// Every suite that a message can have, those of format version 1 first.
+            pub const ALL: [Self; 11] = [$(Self::$name),*];
+        }
+    };
+}
+
+suites! {
+    /// `0014`, version 1: AES-128-GCM under the data key itself.
+    AES_128_GCM_IV12_TAG16_NO_KDF = 0x0014, 128, Identity, None;
+    /// `0046`, version 1: AES-192-GCM under the data key itself.
+    AES_192_GCM_IV12_TAG16_NO_KDF = 0x0046, 192, Identity, None;
+    /// `0078`, version 1: AES-256-GCM under the data key itself.
+    AES_256_GCM_IV12_TAG16_NO_KDF = 0x0078, 256, Identity, None;
+    /// `0114`, version 1: AES-128-GCM, HKDF-SHA256.
+    AES_128_GCM_IV12_TAG16_HKDF_SHA256 = 0x0114, 128, HkdfSha256, None;
+    /// `0146`, version 1: AES-192-GCM, HKDF-SHA256.
+    AES_192_GCM_IV12_TAG16_HKDF_SHA256 = 0x0146, 192, HkdfSha256, None;
+    /// `0178`, version 1: AES-256-GCM, HKDF-SHA256.
+    AES_256_GCM_IV12_TAG16_HKDF_SHA256 = 0x0178, 256, HkdfSha256, None;
+    /// `0214`, version 1: AES-128-GCM, HKDF-SHA256, ECDSA P-256.
+    AES_128_GCM_IV12_TAG16_HKDF_SHA256_ECDSA_P256 =
+        0x0214, 128, HkdfSha256, Some(SignatureAlgorithm::EcdsaP256Sha256);
+    /// `0346`, version 1: AES-192-GCM, HKDF-SHA384, ECDSA P-384.
+    AES_192_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384 =
+        0x0346, 192, HkdfSha384, Some(SignatureAlgorithm::EcdsaP384Sha384);
+    /// `0378`, version 1: AES-256-GCM, HKDF-SHA384, ECDSA P-384.
+    AES_256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384 =
+        0x0378, 256, HkdfSha384, Some(SignatureAlgorithm::EcdsaP384Sha384);
+    /// `0478`, version 2: AES-256-GCM, HKDF-SHA512, key commitment, no signature.
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY = 0x0478, 256, HkdfSha512Commit, None;
+    /// `0578`, version 2: as `0478`, and an ECDSA P-384 signature over the whole message.
+    AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384 =
+        0x0578, 256, HkdfSha512Commit, Some(SignatureAlgorithm::EcdsaP384Sha384);
+}
 
 impl AlgorithmSuite {
-    /// `0478`: AES-256-GCM, HKDF-SHA512, key commitment, no signature.
-    pub const AES_256_GCM_HKDF_SHA512_COMMIT_KEY: Self = Self(&UNSIGNED);
-
-    /// `0578`: as `0478`, and an ECDSA P-384 signature over the whole message.
-    pub const AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384: Self = Self(&SIGNED);
-
-    /// Every suite that this crate reads and writes.
-    pub const ALL: [Self; 2] = [
-        Self::AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
-        Self::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
-    ];
-
     /// The suite with this id.
     ///
     /// # Errors
@@ -76,6 +117,12 @@ impl AlgorithmSuite {
         self.0.name
     }
 
+    /// Version of the message format that the suite belongs to: 1 or 2.
+    #[must_use]
+    pub fn message_version(self) -> u8 {
+        if self.commits() { 2 } else { 1 }
+    }
+
     /// Length of the data key in bytes.
     #[must_use]
     pub fn data_key_length(self) -> usize {
@@ -85,14 +132,28 @@ impl AlgorithmSuite {
     /// Whether a signature follows the body.
     #[must_use]
     pub fn is_signed(self) -> bool {
-        self.0.signed
+        self.0.signature.is_some()
     }
 
     /// Whether the header commits to exactly one data key.
     #[must_use]
     pub fn commits(self) -> bool {
-        // Format version 2 holds committing suites only.
-        true
+        self.0.derivation == KeyDerivation::HkdfSha512Commit
+    }
+
+    /// Whether each message has a content key of its own, derived from its data key. Without
+    /// that a data key must encrypt one message only.
+    #[must_use]
+    pub fn derives_key(self) -> bool {
+        self.0.derivation != KeyDerivation::Identity
+    }
+
+    pub(crate) fn derivation(self) -> KeyDerivation {
+        self.0.derivation
+    }
+
+    pub(crate) fn signature(self) -> Option<SignatureAlgorithm> {
+        self.0.signature
     }
 }
 
@@ -120,7 +181,32 @@ impl std::str::FromStr for AlgorithmSuite {
             .find(|suite| suite.name() == text || format!("{:04x}", suite.id()) == id)
             .ok_or(Error::InvalidOption {
                 what: "the algorithm suite",
-                reason: "must be 0478 or 0578, or one of their names",
+                reason: "must be one of 0014, 0046, 0078, 0114, 0146, 0178, 0214, 0346, 0378, 0478 and 0578, or its name",
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suite_is_found_by_its_id_and_its_name() {
+        for suite in AlgorithmSuite::ALL {
+            assert_eq!(AlgorithmSuite::from_id(suite.id()).unwrap(), suite);
+            assert_eq!(suite.name().parse::<AlgorithmSuite>().unwrap(), suite);
+            let id = format!("{:04x}", suite.id());
+            assert_eq!(id.parse::<AlgorithmSuite>().unwrap(), suite);
+        }
+    }
+
+    #[test]
+    fn ids_of_other_formats_are_refused() {
+        for id in [0, 0x0070, 0x0074, 0x6700, 0x6701, 0xffff] {
+            assert!(matches!(
+                AlgorithmSuite::from_id(id),
+                Err(Error::UnsupportedSuite { id: found }) if found == id
+            ));
+        }
     }
 }

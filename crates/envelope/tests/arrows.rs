@@ -28,7 +28,14 @@ const GROUPS: [Group; 6] = [
     ("crypto", &["crypto"], &["base", "crypto"]),
     (
         "keys",
-        &["materials", "manager", "keyring"],
+        &[
+            "materials",
+            "manager",
+            "required_context",
+            "cache",
+            "caching_manager",
+            "keyring",
+        ],
         &["base", "crypto", "keys"],
     ),
     (
@@ -50,7 +57,20 @@ const EXCEPTIONS: [(&str, &str); 2] = [
 ];
 
 /// Only `crypto` names them.
-const CRYPTO_CRATES: [&str; 6] = ["aws_lc_rs", "aes_gcm", "p384", "hkdf", "sha2", "rand"];
+const CRYPTO_CRATES: [&str; 12] = [
+    "aws_lc_rs",
+    "aes_gcm",
+    "p256",
+    "p384",
+    "p521",
+    "rsa",
+    "pkcs8",
+    "hkdf",
+    "hmac",
+    "sha1",
+    "sha2",
+    "rand",
+];
 
 fn group(module: &str) -> Option<&'static Group> {
     GROUPS

@@ -2,8 +2,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
+    unreachable_pub,
+    reason = "a test stops at the first surprise, and shares helpers with others"
 )]
+
+mod support;
 
 use std::io::{self, Read, Write};
 
@@ -45,13 +48,11 @@ fn verify(keyring: &RawAes, header: UnverifiedHeader) -> Decryptor {
 }
 
 fn sealing(suite: AlgorithmSuite, frame_length: u32) -> EncryptOptions {
-    EncryptOptions::default()
-        .with_suite(suite)
-        .with_frame_length(frame_length)
+    support::sealing(suite).with_frame_length(frame_length)
 }
 
 fn opening() -> DecryptOptions {
-    DecryptOptions::default().allow_unverified_signature()
+    support::opening().allow_unverified_signature()
 }
 
 fn suites() -> impl Strategy<Value = AlgorithmSuite> {

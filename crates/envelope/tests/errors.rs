@@ -136,10 +136,11 @@ fn wrong_requests_say_what_to_change() {
         ErrorKind::InvalidRequest,
         "the commitment policy forbid-encrypt-allow-decrypt forbids encrypting under suite 0478 (AES_256_GCM_HKDF_SHA512_COMMIT_KEY)",
     );
+    let version_1 = AlgorithmSuite::AES_256_GCM_IV12_TAG16_HKDF_SHA256;
     check(
-        &sealing(EncryptOptions::default().with_policy(forbidding)),
+        &sealing(EncryptOptions::default().with_suite(version_1)),
         ErrorKind::InvalidRequest,
-        "the commitment policy forbid-encrypt-allow-decrypt forbids encrypting under suite 0578 (AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384)",
+        "the commitment policy require-encrypt-require-decrypt forbids encrypting under suite 0178 (AES_256_GCM_IV12_TAG16_HKDF_SHA256)",
     );
     check(
         &sealing(EncryptOptions::default().with_frame_length(0)),
@@ -159,12 +160,12 @@ fn wrong_requests_say_what_to_change() {
     check(
         &WrappingKey::from_bytes(&mut [0; 31]).unwrap_err(),
         ErrorKind::InvalidRequest,
-        "a key of 31 bytes does not fit; legal lengths are 16, 24 or 32 bytes",
+        "a key of 31 bytes does not fit; legal is 16, 24 or 32 bytes",
     );
     check(
         &DataKey::from_bytes(vec![0; 16], UNSIGNED).unwrap_err(),
         ErrorKind::InvalidRequest,
-        "a key of 16 bytes does not fit; legal lengths are the algorithm suite's 32 bytes",
+        "a key of 16 bytes does not fit; legal is the length that the algorithm suite has",
     );
     check(
         &RawAes::new("aws-kms", "key", WrappingKey::generate().unwrap()).unwrap_err(),
@@ -172,9 +173,9 @@ fn wrong_requests_say_what_to_change() {
         "the key namespace must not be \"aws-kms\", which is reserved for AWS KMS keys",
     );
     check(
-        &"0014".parse::<AlgorithmSuite>().unwrap_err(),
+        &"0015".parse::<AlgorithmSuite>().unwrap_err(),
         ErrorKind::InvalidRequest,
-        "the algorithm suite must be 0478 or 0578, or one of their names",
+        "the algorithm suite must be one of 0014, 0046, 0078, 0114, 0146, 0178, 0214, 0346, 0378, 0478 and 0578, or its name",
     );
     check(
         &"strict".parse::<CommitmentPolicy>().unwrap_err(),
@@ -200,9 +201,14 @@ fn what_is_not_a_message_says_so() {
         "the input looks like the base64 text of a message; decode it to bytes first",
     );
     check(
-        &open_with_key(&[0x01, 0x80, 0x01, 0x78]),
+        &open_with_key(&[0x03, 0x80, 0x01, 0x78]),
         ErrorKind::NotAuthentic,
-        "message format version 0x01 is not supported; supported is version 2",
+        "message format version 0x03 is not supported; supported are 1 and 2",
+    );
+    check(
+        &open_with_key(&[0x01, 0x81, 0x01, 0x78]),
+        ErrorKind::NotAuthentic,
+        "message type 0x81 is not supported; supported is encrypted data (0x80)",
     );
     check(
         &open_with_key(&[0x02, 0x01, 0x78]),
@@ -249,7 +255,7 @@ fn a_damaged_message_says_where() {
         ),
         (
             end - 16 - 32 - 5,
-            "content type 0x42 is not supported; supported is framed content (0x02)",
+            "content type 0x42 is not supported; supported are non-framed (0x01) and framed (0x02)",
         ),
     ] {
         check(&changed(index), ErrorKind::NotAuthentic, text);
@@ -281,7 +287,7 @@ fn limits_say_what_to_raise() {
     check(
         &open(DecryptOptions::default().with_maximum_frame_length(4)),
         ErrorKind::NotAuthentic,
-        "a frame of 5 bytes is above the 4 bytes allowed; raise the maximum frame length if the message is trusted",
+        "a frame or non-framed body of 5 bytes is above the 4 bytes allowed; raise the maximum frame length if the message is trusted",
     );
 }
 

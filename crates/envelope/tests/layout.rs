@@ -3,8 +3,11 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    reason = "a test stops at the first surprise"
+    unreachable_pub,
+    reason = "a test stops at the first surprise, and shares helpers with others"
 )]
+
+mod support;
 
 use std::ops::Range;
 
@@ -229,7 +232,7 @@ fn a_range_that_failed_stays_failed() {
 /// Follows the frames with as few bytes as are asked for; returns what the final one says and
 /// where it ends.
 fn scan(message: &[u8]) -> Result<(u64, usize)> {
-    let header = UnverifiedHeader::parse_whole(message, &DecryptOptions::default())?;
+    let header = UnverifiedHeader::parse_whole(message, &support::opening())?;
     let mut frames = header.claims().frames();
     let (mut at, mut seen) = (header.length(), 0);
     loop {
@@ -252,9 +255,7 @@ fn scanning_finds_the_end_of_the_body_without_a_key() {
     let keyring = keyring();
     for suite in AlgorithmSuite::ALL {
         for length in [0, 1, 9, 10, 11, 20, 57] {
-            let options = EncryptOptions::default()
-                .with_suite(suite)
-                .with_frame_length(10);
+            let options = support::sealing(suite).with_frame_length(10);
             let message = blocking::encrypt(&keyring, &numbered(length), &options).unwrap();
             let (plaintext_length, end) = scan(&message).unwrap();
             assert_eq!(plaintext_length, length as u64);

@@ -1,5 +1,11 @@
 //! Whatever is sealed opens again, unchanged.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test stops at the first surprise, and shares helpers with others"
+)]
+
+mod support;
 
 use std::collections::BTreeMap;
 
@@ -15,14 +21,13 @@ fn keyring() -> RawAes {
 
 fn check(plaintext: &[u8], frame_length: u32, suite: AlgorithmSuite, context: &EncryptionContext) {
     let keyring = keyring();
-    let sealing = EncryptOptions::default()
-        .with_suite(suite)
+    let sealing = support::sealing(suite)
         .with_frame_length(frame_length)
         .with_context(context.clone());
     let message = blocking::encrypt(&keyring, plaintext, &sealing).unwrap();
     for opening in [
-        DecryptOptions::default(),
-        DecryptOptions::default().expect_context(context.clone()),
+        support::opening(),
+        support::opening().expect_context(context.clone()),
     ] {
         let opened = blocking::decrypt(&keyring, &message, &opening).unwrap();
         assert_eq!(opened.plaintext, plaintext);

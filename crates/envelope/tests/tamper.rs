@@ -2,12 +2,16 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test stops at the first surprise, and shares helpers with others"
 )]
 
+mod support;
+
 use envelope::{
-    AlgorithmSuite, DecryptOptions, EncryptOptions, EncryptionContext, Error, ErrorKind, RawAes,
-    Result, UnverifiedHeader, WrappingKey, blocking,
+    AlgorithmSuite, EncryptionContext, Error, ErrorKind, RawAes, Result, UnverifiedHeader,
+    WrappingKey, blocking,
 };
 
 const UNSIGNED: AlgorithmSuite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
@@ -20,19 +24,18 @@ fn keyring() -> RawAes {
 
 /// Two regular frames and a final one.
 fn message(keyring: &RawAes, suite: AlgorithmSuite) -> Vec<u8> {
-    let options = EncryptOptions::default()
-        .with_suite(suite)
+    let options = support::sealing(suite)
         .with_frame_length(4)
         .with_context(EncryptionContext::new([("tenant", "acme")]).unwrap());
     blocking::encrypt(keyring, b"elevenbytes", &options).unwrap()
 }
 
 fn open(keyring: &RawAes, message: &[u8]) -> Result<Vec<u8>> {
-    blocking::decrypt(keyring, message, &DecryptOptions::default()).map(|opened| opened.plaintext)
+    blocking::decrypt(keyring, message, &support::opening()).map(|opened| opened.plaintext)
 }
 
 fn header_length(message: &[u8]) -> usize {
-    UnverifiedHeader::parse_whole(message, &DecryptOptions::default())
+    UnverifiedHeader::parse_whole(message, &support::opening())
         .unwrap()
         .length()
 }
@@ -224,7 +227,8 @@ fn a_signature_of_another_message_is_refused() {
 #[test]
 fn a_suite_changed_to_the_other_is_found_by_the_public_key() {
     let keyring = keyring();
-    let [unsigned, signed] = AlgorithmSuite::ALL.map(|suite| {
+    let signed = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
+    let [unsigned, signed] = [UNSIGNED, signed].map(|suite| {
         let mut message = message(&keyring, suite);
         // `0478` and `0578` differ in this bit.
         message[1] ^= 1;

@@ -16,9 +16,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError};
 use envelope::{
-    AlgorithmSuite, DataKey, DecryptOptions, Decryptor, EncryptedDataKey, EncryptionContext, Error,
-    HeaderReader, MaterialsManager, Multi, OutputBuffer, RawAes, Result, UnverifiedHeader,
-    WrappingKey, blocking,
+    AlgorithmSuite, BranchKey, CommitmentPolicy, DataKey, DecryptOptions, Decryptor, EcPrivateKey,
+    EcPublicKey, EncryptedDataKey, EncryptionContext, Error, FrameScan, HeaderReader,
+    MaterialsManager, Multi, OutputBuffer, RawAes, RawEcdh, RawRsa, Result, RsaPrivateKey,
+    UnverifiedHeader, WrappingKey, blocking,
 };
 use futures::executor::block_on;
 use libtest_mimic::{Arguments, Trial};
@@ -27,27 +28,22 @@ use serde_json::Value;
 const PUBLIC_KEY: &str = "aws-crypto-public-key";
 
 /// How many tests each group holds, so that lost data is noticed.
-const GROUPS: [(&str, usize); 6] = [
+const GROUPS: [(&str, usize); 5] = [
     ("commitment", 31),
-    ("damaged", 24),
-    ("kms-header", 9),
-    ("message", 55),
-    ("parser", 17),
-    ("version-1", 9),
+    ("extra", 55),
+    ("kms-header", 32),
+    ("message", 336),
+    ("parser", 27),
 ];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for entry in list("manifest.json", "messages") {
-        let group = match entry["suite"].as_str() {
-            None | Some("0478" | "0578") => "message",
-            Some(_) => "version-1",
-        };
-        add(&mut trials, group, "id", entry, message);
+        add(&mut trials, "message", "id", entry, message);
     }
     for entry in list("extra/manifest.json", "messages") {
-        add(&mut trials, "damaged", "id", entry, damaged);
+        add(&mut trials, "extra", "id", entry, extra);
     }
     for entry in list("commitment-known-answers.json", "tests") {
         add(&mut trials, "commitment", "comment", entry, commitment);
@@ -160,9 +156,42 @@ fn raw_aes(description: &Value, keys: &Value) -> RawAes {
     RawAes::new(text(namespace), text(name), key).unwrap()
 }
 
+fn raw_rsa(description: &Value, keys: &Value) -> RawRsa {
+    let key = &keys[text(&description["key"])];
+    let (namespace, name) = (&description["namespace"], &description["name"]);
+    let padding = text(&description["padding"]).parse().unwrap();
+    RawRsa::new(text(namespace), text(name), padding)
+        .unwrap()
+        .with_private_key(RsaPrivateKey::from_pem(text(&key["private_pem"]), None).unwrap())
+}
+
+fn raw_ecdh(description: &Value, keys: &Value) -> RawEcdh {
+    let pem = |whose: &str, half: &str| text(&keys[text(&description[whose])][half]).to_owned();
+    let mine = EcPrivateKey::from_pem(&pem("mine", "private_pem"), None).unwrap();
+    assert_eq!(mine.public_key().curve().name(), description["curve"]);
+    match text(&description["scheme"]) {
+        "discovery" => RawEcdh::discovery(mine),
+        "static" => {
+            let theirs = EcPublicKey::from_pem(&pem("theirs", "public_pem")).unwrap();
+            RawEcdh::between(mine, theirs).unwrap()
+        }
+        other => panic!("no scheme {other}"),
+    }
+}
+
+fn branch_key(description: &Value, keys: &Value) -> BranchKey {
+    let key = &keys[text(&description["key"])];
+    let version = hex::decode(text(&key["version"]).replace('-', "")).unwrap();
+    let secret = WrappingKey::from_bytes(&mut base64(&key["base64"])).unwrap();
+    BranchKey::new(text(&key["id"]), version.try_into().unwrap(), secret).unwrap()
+}
+
 fn keyring(description: &Value, keys: &Value) -> Box<dyn MaterialsManager> {
     match text(&description["type"]) {
         "raw-aes" => Box::new(raw_aes(description, keys)),
+        "raw-rsa" => Box::new(raw_rsa(description, keys)),
+        "raw-ecdh" => Box::new(raw_ecdh(description, keys)),
+        "hierarchy-static" => Box::new(branch_key(description, keys)),
         "static" => Box::new(Static(base64(&description["data_key"]))),
         "multi" => {
             let generator = raw_aes(&description["generator"], keys);
@@ -172,6 +201,11 @@ fn keyring(description: &Value, keys: &Value) -> Box<dyn MaterialsManager> {
         }
         other => panic!("no keyring of type {other}"),
     }
+}
+
+/// Every suite may be read.
+fn lenient() -> DecryptOptions {
+    DecryptOptions::default().with_policy(CommitmentPolicy::RequireEncryptAllowDecrypt)
 }
 
 // Opening
@@ -231,7 +265,7 @@ fn open_header(
 }
 
 fn parse(bytes: &[u8]) -> Result<UnverifiedHeader> {
-    UnverifiedHeader::parse_whole(bytes, &DecryptOptions::default())
+    UnverifiedHeader::parse_whole(bytes, &lenient())
 }
 
 /// Fails unless the result is an error that fits the pattern.
@@ -249,25 +283,31 @@ macro_rules! assert_error {
 fn message(entry: &Value) {
     let keyring = keyring(&entry["decrypt_with"], &json("keys.json"));
     let message = read(text(&entry["ciphertext"]));
-    let reproduced = EncryptionContext::new(pairs(&entry["reproduced_context"])).unwrap();
-    let options = DecryptOptions::default().expect_context(reproduced);
+    let reproduced = pairs(&entry["reproduced_context"]);
+    let options = lenient().expect_context(EncryptionContext::new(reproduced).unwrap());
     let result = open(&*keyring, &message, &options);
 
-    if message[0] == 1 {
-        return assert_error!(result, Error::UnsupportedVersion { version: 1 });
-    }
     if entry["expect"] == "fail" {
-        assert_eq!(entry["error"], "commitment");
-        return assert_error!(result, Error::CommitmentMismatch);
+        return match text(&entry["error"]) {
+            "commitment" => assert_error!(result, Error::CommitmentMismatch),
+            "signature" => assert_error!(result, Error::SignatureNotValid),
+            "frame sequence" => assert_out_of_order(result, 1, 4),
+            other => panic!("{other}: {result:?}"),
+        };
     }
-    if entry["frame_length"] == 0 {
-        return assert_error!(result, Error::UnsupportedContentType { value: 1 });
-    }
-    if entry["needs"] == "net-4.0.0-retry" {
-        return assert_error!(result, Error::HeaderNotAuthentic);
-    }
+    let options = if entry["needs"] == "net-4.0.0-retry" {
+        assert_error!(result, Error::HeaderNotAuthentic);
+        options.allow_net_4_0_0()
+    } else {
+        let strict = options.with_policy(CommitmentPolicy::default());
+        if !suite(&entry["suite"]).commits() {
+            let refused = open(&*keyring, &message, &strict);
+            assert_error!(refused, Error::PolicyForbidsDecrypt { .. });
+        }
+        strict.with_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt)
+    };
 
-    let (plaintext, context, opened_suite) = result.unwrap();
+    let (plaintext, context, opened_suite) = open(&*keyring, &message, &options).unwrap();
     assert_eq!(plaintext, read(text(&entry["plaintext"])));
     assert_eq!(caller_pairs(&context), pairs(&entry["encryption_context"]));
     assert_eq!(opened_suite, suite(&entry["suite"]));
@@ -275,6 +315,7 @@ fn message(entry: &Value) {
 
     let header = parse(&message).unwrap();
     let claims = header.claims();
+    assert_eq!(claims.version(), opened_suite.message_version());
     assert_eq!(claims.frame_length(), entry["frame_length"]);
     assert_eq!(
         caller_pairs(claims.context()),
@@ -282,26 +323,63 @@ fn message(entry: &Value) {
     );
 
     // What is authenticated without being stored is needed to open.
-    let without = open(&*keyring, &message, &DecryptOptions::default());
+    let without = open(&*keyring, &message, &lenient().allow_net_4_0_0());
     let required = entry["required_context_keys"].as_array().unwrap();
     assert_eq!(without.is_ok(), required.is_empty());
 }
 
-fn damaged(entry: &Value) {
+fn extra(entry: &Value) {
     let keyring = keyring(&entry["decrypt_with"], &json("extra/keys.json"));
     let message = read(&format!("extra/{}", text(&entry["ciphertext"])));
-    let result = open(&*keyring, &message, &DecryptOptions::default());
-    let id = text(&entry["id"]);
-    match id.strip_prefix("bad-0578-").unwrap_or(id) {
-        "suite-0478-unframed" | "suite-0578-unframed" => {
-            assert_error!(result, Error::UnsupportedContentType { value: 1 });
-        }
-        "version" => assert_error!(result, Error::UnsupportedVersion { version: 6 }),
-        "suite" => assert_error!(result, Error::UnsupportedSuite { id: 0x0538 }),
+    let result = open(&*keyring, &message, &lenient());
+    if entry["expect"] == "ok" {
+        let (plaintext, context, opened_suite) = result.unwrap();
+        assert_eq!(
+            plaintext,
+            read(&format!("extra/{}", text(&entry["plaintext"])))
+        );
+        assert_eq!(caller_pairs(&context), pairs(&entry["encryption_context"]));
+        assert_eq!(opened_suite, suite(&entry["suite"]));
+        assert_eq!(entry["frame_length"], 0);
+        let header = parse(&message).unwrap();
+        assert_eq!(header.claims().frame_length(), 0);
+        return assert_error!(
+            header.claims().layout(),
+            Error::NotFramed | Error::SignatureNotYetVerified { .. }
+        );
+    }
+    damaged(text(&entry["id"]), result, &message);
+}
+
+/// One field of one message was changed; the reason must be that field's.
+fn damaged(id: &str, result: Result<Opened>, message: &[u8]) {
+    let (suite, damage) = id.strip_prefix("bad-").unwrap().split_once('-').unwrap();
+    let signed = suite == "0578";
+    match damage {
+        "version" if signed => assert_error!(result, Error::UnsupportedVersion { version: 6 }),
+        "version" => assert_error!(result, Error::UnsupportedVersion { version: 5 }),
+        "suite" if signed => assert_error!(result, Error::UnsupportedSuite { id: 0x0538 }),
+        "suite" => assert_error!(result, Error::UnsupportedSuite { id: 0x0138 }),
         "base64" => assert_error!(result, Error::Base64Input),
+        "reserved" => assert_error!(
+            result,
+            Error::Malformed {
+                field: "the reserved bytes",
+                ..
+            }
+        ),
+        "iv-length" => assert_error!(
+            result,
+            Error::Malformed {
+                field: "the IV length",
+                ..
+            }
+        ),
         // The message id is the salt of the derivation.
-        "message-id" | "commit-key" => assert_error!(result, Error::CommitmentMismatch),
-        "header-tag" | "header-frame-length" => assert_error!(result, Error::HeaderNotAuthentic),
+        "message-id" | "commit-key" if signed => assert_error!(result, Error::CommitmentMismatch),
+        "message-id" | "header-tag" | "header-frame-length" | "header-iv" => {
+            assert_error!(result, Error::HeaderNotAuthentic);
+        }
         "frame1-iv" | "frame1-ciphertext" | "frame1-tag" => {
             assert_error!(result, Error::FrameNotAuthentic { sequence: 1 });
         }
@@ -309,10 +387,15 @@ fn damaged(entry: &Value) {
         "frames-swapped" => assert_out_of_order(result, 1, 2),
         "frame-dropped" => assert_out_of_order(result, 2, 3),
         "frame-repeated" => assert_out_of_order(result, 2, 1),
-        "truncated-header" => assert_truncated(result, "the message id", &message),
-        "truncated-half" | "final-frame-missing" => assert_truncated(result, "a frame", &message),
-        "truncated-1" | "no-footer" => assert_truncated(result, "the signature", &message),
-        "last-byte" | "footer-length-zero" => assert_error!(result, Error::SignatureNotValid),
+        "truncated-header" if signed => assert_truncated(result, "the message id", message),
+        "truncated-header" => assert_truncated(result, "the encryption context", message),
+        "truncated-half" | "final-frame-missing" => assert_truncated(result, "a frame", message),
+        "truncated-1" | "no-footer" if signed => assert_truncated(result, "the signature", message),
+        "truncated-1" => assert_truncated(result, "a frame", message),
+        "last-byte" | "footer-length-zero" if signed => {
+            assert_error!(result, Error::SignatureNotValid);
+        }
+        "last-byte" => assert_error!(result, Error::FrameNotAuthentic { .. }),
         "trailing-byte" => assert_error!(result, Error::TrailingBytes),
         _ => panic!("{id}: {result:?}"),
     }
@@ -331,10 +414,6 @@ fn commitment(entry: &Value) {
     let (message, bytes) = (base64(&entry["ciphertext"]), base64(&entry["header"]));
     let keyring = Static(base64(&entry["decrypted-dek"]));
     let result = open(&keyring, &message, &DecryptOptions::default());
-    if text(&entry["comment"]).ends_with("unframed") {
-        return assert_error!(result, Error::UnsupportedContentType { value: 1 });
-    }
-
     assert!(message.starts_with(&bytes));
     let header = parse(&message).unwrap();
     assert_eq!(header.length(), bytes.len());
@@ -353,14 +432,54 @@ fn commitment(entry: &Value) {
 fn parser(entry: &Value) {
     let bytes = hex::decode(text(&entry["hex"])).unwrap();
     let name = text(&entry["name"]);
+    // Published without what authenticates them: an IV and a tag, or a tag.
+    let with_authentication = |length| [&bytes[..], &vec![0; length]].concat();
     match name {
         "base64MessageHeader" => assert_error!(parse(&bytes), Error::Base64Input),
+        "basicMessageHeader" | "zeroByteEncryptionContextMessageHeader" => {
+            let whole = with_authentication(28);
+            let header = parse(&whole).unwrap();
+            assert_eq!(header.length(), whole.len());
+            assert_eq!(header.claims().version(), 1);
+            let empty = name.starts_with("zero");
+            assert_eq!(header.claims().context().is_empty(), empty);
+        }
+        "suiteIdNotValidMessageHeader" => {
+            assert_error!(parse(&bytes), Error::UnsupportedSuite { id: 0 });
+        }
+        "versionNotValidMessageHeader" => {
+            assert_error!(parse(&bytes), Error::UnsupportedVersion { version: 0 });
+        }
+        "typeNotValidMessageHeader" => {
+            assert_error!(parse(&bytes), Error::UnsupportedType { value: 0 });
+        }
+        "reservedBytesNoZeroMessageHeader" => {
+            assert_error!(
+                parse(&bytes),
+                Error::Malformed {
+                    field: "the reserved bytes",
+                    ..
+                }
+            );
+        }
+        "ivLengthMismatchMessageHeader" => {
+            assert_error!(
+                parse(&bytes),
+                Error::Malformed {
+                    field: "the IV length",
+                    ..
+                }
+            );
+        }
         "basicV2MessageHeader" => assert_eq!(parse(&bytes).unwrap().length(), bytes.len()),
-        "threeEdksMessagePartialHeaderV2" => {
-            let options = DecryptOptions::default();
+        "threeEdksMessagePartialHeaderV1" | "threeEdksMessagePartialHeaderV2" => {
             // Without a maximum there is nothing wrong yet.
-            assert!(UnverifiedHeader::parse(&bytes, &options).unwrap().is_none());
-            let options = options.with_maximum_encrypted_data_keys(2);
+            assert!(
+                UnverifiedHeader::parse(&bytes, &lenient())
+                    .unwrap()
+                    .is_none()
+            );
+            let options = lenient().with_maximum_encrypted_data_keys(2);
             assert_error!(
                 UnverifiedHeader::parse(&bytes, &options),
                 Error::TooManyEncryptedDataKeys {
@@ -379,8 +498,40 @@ fn parser(entry: &Value) {
             ];
             assert_eq!(keys, expected);
         }
+        _ if name.contains("NonFrameHeader") => non_framed_header(name, &bytes),
         _ if name.contains("FrameHeader") => frame_header(name, &bytes),
         _ => encryption_context(name, &bytes),
+    }
+}
+
+/// IV and content length of a non-framed body.
+fn non_framed_header(name: &str, bytes: &[u8]) {
+    let header = parse(&read("extra/suite-0478-unframed.ct")).unwrap();
+    let mut body = header.claims().frames();
+    let scanned = body.scan(bytes);
+    match name {
+        "basicNonFrameHeader" => {
+            let FrameScan::Final {
+                plaintext_length, ..
+            } = scanned.unwrap()
+            else {
+                panic!("a body of one piece");
+            };
+            assert_eq!(plaintext_length.to_be_bytes(), bytes[12..20]);
+        }
+        // The longest that the format allows; one more is too long.
+        "invalidNonFrameHeaderContentLengthExcedsLimits" => {
+            let FrameScan::Final {
+                plaintext_length, ..
+            } = scanned.unwrap()
+            else {
+                panic!("a body of one piece");
+            };
+            assert_eq!(plaintext_length, (1 << 36) - 32);
+            let longer = [&bytes[..12], &(plaintext_length + 1).to_be_bytes()].concat();
+            assert_error!(body.scan(&longer), Error::BodyTooLong { .. });
+        }
+        _ => panic!("{name}: {scanned:?}"),
     }
 }
 

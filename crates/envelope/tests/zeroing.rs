@@ -8,18 +8,24 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test stops at the first surprise"
+    unreachable_pub,
+    reason = "a test stops at the first surprise, and shares helpers with others"
 )]
+
+mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use envelope::keyring::{Attempt, KeyRequest, KeyringError};
 use envelope::{
-    AlgorithmSuite, DataKey, DecryptOptions, EncryptOptions, EncryptedDataKey, Keyring,
-    MaterialsManager, Multi, OutputBuffer, RawAes, UnverifiedHeader, WrappingKey, blocking,
+    AlgorithmSuite, BranchKey, CacheLimits, CachingManager, DataKey, DecryptOptions, EcCurve,
+    EcPrivateKey, EncryptedDataKey, EncryptionContext, Keyring, MaterialsCache, MaterialsManager,
+    Multi, OutputBuffer, RawAes, RawEcdh, RawRsa, RsaPadding, RsaPrivateKey, RsaPublicKey,
+    UnverifiedHeader, WrappingKey, blocking,
 };
 use futures::executor::block_on;
 
@@ -152,24 +158,58 @@ fn known_message() -> Vec<u8> {
 /// One test alone, because all threads share the counters.
 #[test]
 fn freed_memory_holds_no_key() {
-    for suite in AlgorithmSuite::ALL {
-        let mut key = SECRETS[WRAPPING_KEY];
-        let wrapping_key = WrappingKey::from_bytes(&mut key).unwrap();
-        let raw = RawAes::new("acme", "test", wrapping_key).unwrap();
-        let keyring = Multi::generate_with(Fixed(DATA_KEY)).and(raw);
-        let options = EncryptOptions::default().with_suite(suite);
+    let rsa = RsaPrivateKey::generate(2048).unwrap();
+    let (rsa_private, rsa_public) = (rsa.to_pem().unwrap(), rsa.public_key_pem().unwrap());
+    let rsa = || RawRsa::new("acme", "rsa", RsaPadding::OaepSha256).unwrap();
+    let ec = EcPrivateKey::generate(EcCurve::P384)
+        .unwrap()
+        .to_pem()
+        .unwrap();
+    let ec = || EcPrivateKey::from_pem(&ec, None).unwrap();
+    // The suites whose data keys have 32 bytes.
+    let suites = AlgorithmSuite::ALL
+        .into_iter()
+        .filter(|suite| suite.data_key_length() == 32);
+    for suite in suites {
+        let wrapping_key = || WrappingKey::from_bytes(&mut { SECRETS[WRAPPING_KEY] }).unwrap();
+        let raw = RawAes::new("acme", "test", wrapping_key()).unwrap();
+        let branch_key = || BranchKey::new("branch", [1; 16], wrapping_key()).unwrap();
+        let keyring = Multi::generate_with(Fixed(DATA_KEY))
+            .and(raw)
+            .and(rsa().with_public_key(RsaPublicKey::from_pem(&rsa_public).unwrap()))
+            .and(RawEcdh::ephemeral_to(ec().public_key().clone()))
+            .and(branch_key());
+        let options = support::sealing(suite);
         let message = blocking::encrypt(&keyring, &[7; 10_000], &options).unwrap();
-        let opened = blocking::decrypt(&keyring, &message, &DecryptOptions::default()).unwrap();
+        let opened = blocking::decrypt(&keyring, &message, &support::opening()).unwrap();
         assert_eq!(opened.plaintext, [7; 10_000]);
+        let rsa = rsa().with_private_key(RsaPrivateKey::from_pem(&rsa_private, None).unwrap());
+        blocking::decrypt(&rsa, &message, &support::opening()).unwrap();
+        blocking::decrypt(&RawEcdh::discovery(ec()), &message, &support::opening()).unwrap();
+        blocking::decrypt(&branch_key(), &message, &support::opening()).unwrap();
+
+        // Cached keys are wiped with their entries.
+        let cache = MaterialsCache::new(1).unwrap();
+        let limits = CacheLimits::new(Duration::from_secs(60));
+        let cached = CachingManager::new(keyring, cache.clone(), limits).unwrap();
+        for _ in 0..2 {
+            blocking::encrypt(&cached, b"short", &options).unwrap();
+            blocking::decrypt(&cached, &message, &support::opening()).unwrap();
+        }
+        // The capacity is one, so this evicts.
+        let context = EncryptionContext::new([("a", "b")]).unwrap();
+        let other = options.clone().with_context(context);
+        blocking::encrypt(&cached, b"short", &other).unwrap();
+        cache.clear();
 
         // The wrapped form opens through the wrapping key as well, and fails where it must.
         let mut key = SECRETS[WRAPPING_KEY];
         let wrapping_key = WrappingKey::from_bytes(&mut key).unwrap();
         let raw = RawAes::new("acme", "test", wrapping_key).unwrap();
-        blocking::decrypt(&raw, &message, &DecryptOptions::default()).unwrap();
+        blocking::decrypt(&raw, &message, &support::opening()).unwrap();
         let mut damaged = message.clone();
         *damaged.last_mut().unwrap() ^= 1;
-        blocking::decrypt(&raw, &damaged, &DecryptOptions::default()).unwrap_err();
+        blocking::decrypt(&raw, &damaged, &support::opening()).unwrap_err();
     }
 
     let keyring = Fixed(KNOWN);

@@ -61,7 +61,10 @@ impl Folder {
 
 #[test]
 fn a_file_comes_back_as_it_was() {
-    for suite in AlgorithmSuite::ALL {
+    for suite in AlgorithmSuite::ALL
+        .into_iter()
+        .filter(|suite| suite.commits())
+    {
         let folder = Folder::new();
         let plain = folder.with("plain", &[7; 1000]);
         let (sealed, copy) = (folder.path("sealed"), folder.path("copy"));

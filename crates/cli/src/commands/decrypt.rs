@@ -1,5 +1,5 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use envelope::io::{copy, read_header};
 use envelope::{DecryptOptions, Decryptor, MaterialsManager};
@@ -18,13 +18,9 @@ use crate::place::{Source, Target};
 /// A piped message up to this length in bytes is kept in memory; a longer one goes to disk.
 const SPOOL_IN_MEMORY: usize = 4 << 20;
 
-pub(crate) fn run(
-    command: &Decrypt,
-    keyring: &Option<PathBuf>,
-    output: &Output,
-) -> Result<(), Error> {
+pub(crate) fn run(command: &Decrypt, keyring: Option<&Path>, output: &Output) -> Result<(), Error> {
     let options = options(command)?;
-    let keyring = keyring_file::load(keyring.as_ref())?;
+    let keyring = keyring_file::load(keyring)?;
     let source = Source::open(&command.source, command.target.path())?;
     let target_name = Target::name(&command.target);
     let failed = Error::copy(&source.name, &target_name);
@@ -78,6 +74,9 @@ fn options(command: &Decrypt) -> Result<DecryptOptions, Error> {
         .allow_unverified_signature();
     if command.fail_on_signed {
         options = options.fail_on_signed();
+    }
+    if command.net_4_0_0_retry {
+        options = options.allow_net_4_0_0();
     }
     if let Some(maximum) = command.rules.max_encrypted_data_keys {
         options = options.with_maximum_encrypted_data_keys(maximum);

@@ -1,7 +1,7 @@
-use std::path::PathBuf;
+use std::path::Path;
 
 use envelope::io::copy;
-use envelope::{EncryptOptions, Encryptor, MaterialsManager};
+use envelope::{EncryptOptions, Encryptor, MaterialsManager, RequiredEncryptionContext};
 use futures::executor::block_on;
 use serde_json::json;
 
@@ -13,18 +13,20 @@ use crate::keyring_file;
 use crate::output::Output;
 use crate::place::{Source, Target};
 
-pub(crate) fn run(
-    command: &Encrypt,
-    keyring: &Option<PathBuf>,
-    output: &Output,
-) -> Result<(), Error> {
+pub(crate) fn run(command: &Encrypt, keyring: Option<&Path>, output: &Output) -> Result<(), Error> {
     let options = options(command)?;
-    let keyring = keyring_file::load(keyring.as_ref())?;
+    let mut manager = keyring_file::load(keyring)?;
+    if !command.required_context_key.is_empty() {
+        let keys = command.required_context_key.iter().map(String::as_str);
+        let requiring = RequiredEncryptionContext::new(manager, keys);
+        manager =
+            Box::new(requiring.map_err(|error| Error::envelope("--required-context-key", error))?);
+    }
     let source = Source::open(&command.source, command.target.path())?;
     let refused = |error| Error::envelope(&source.name, error);
     let mut request = options.request().map_err(refused)?;
     request.plaintext_length = source.length;
-    let materials = block_on(keyring.encryption_materials(request)).map_err(refused)?;
+    let materials = block_on(manager.encryption_materials(request)).map_err(refused)?;
     let (suite, context) = (materials.suite(), materials.context().clone());
     let encryptor = Encryptor::new(materials, &options).map_err(refused)?;
 

@@ -16,7 +16,7 @@ impl Aead {
             Ok(key) => Ok(Self(key)),
             Err(Refused) => Err(Error::KeyLength {
                 length: key.len(),
-                legal: "16, 24 or 32",
+                legal: "16, 24 or 32 bytes",
             }),
         }
     }

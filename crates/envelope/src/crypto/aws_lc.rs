@@ -1,15 +1,20 @@
 //! AES-GCM, ECDSA and randomness from AWS-LC.
 
+mod asymmetric;
+
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::digest::{Digest, SHA384};
+use aws_lc_rs::digest::{Digest, SHA256, SHA384};
 use aws_lc_rs::encoding::{AsBigEndian, EcPublicKeyCompressedBin};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
-    UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1,
+    ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
 };
 
+pub(super) use asymmetric::{EcPrivateKey, RsaPrivateKey, RsaPublicKey, check_point};
+
 use super::Refused;
+use crate::suite::SignatureAlgorithm;
 
 pub(super) struct AeadKey(LessSafeKey);
 
@@ -57,8 +62,12 @@ impl AeadKey {
 pub(super) struct SigningKey(EcdsaKeyPair);
 
 impl SigningKey {
-    pub(super) fn generate() -> Result<Self, Refused> {
-        EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING)
+    pub(super) fn generate(algorithm: SignatureAlgorithm) -> Result<Self, Refused> {
+        let algorithm = match algorithm {
+            SignatureAlgorithm::EcdsaP256Sha256 => &ECDSA_P256_SHA256_ASN1_SIGNING,
+            SignatureAlgorithm::EcdsaP384Sha384 => &ECDSA_P384_SHA384_ASN1_SIGNING,
+        };
+        EcdsaKeyPair::generate(algorithm)
             .map(Self)
             .map_err(|_| Refused)
     }
@@ -69,18 +78,33 @@ impl SigningKey {
         Ok(point.as_ref().to_vec())
     }
 
-    pub(super) fn sign(&self, sha384: &[u8]) -> Result<Vec<u8>, Refused> {
-        let digest = Digest::import_less_safe(sha384, &SHA384).map_err(|_| Refused)?;
-        let signature = self.0.sign_digest(&digest).map_err(|_| Refused)?;
+    pub(super) fn sign(&self, hash: &[u8]) -> Result<Vec<u8>, Refused> {
+        let signature = self.0.sign_digest(&digest(hash)?).map_err(|_| Refused)?;
         Ok(signature.as_ref().to_vec())
     }
 }
 
-pub(super) fn verify(public_key: &[u8], sha384: &[u8], signature: &[u8]) -> Result<(), Refused> {
-    let digest = Digest::import_less_safe(sha384, &SHA384).map_err(|_| Refused)?;
-    UnparsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, public_key)
-        .verify_digest(&digest, signature)
+pub(super) fn verify(
+    algorithm: SignatureAlgorithm,
+    public_key: &[u8],
+    hash: &[u8],
+    signature: &[u8],
+) -> Result<(), Refused> {
+    let algorithm = match algorithm {
+        SignatureAlgorithm::EcdsaP256Sha256 => &ECDSA_P256_SHA256_ASN1,
+        SignatureAlgorithm::EcdsaP384Sha384 => &ECDSA_P384_SHA384_ASN1,
+    };
+    UnparsedPublicKey::new(algorithm, public_key)
+        .verify_digest(&digest(hash)?, signature)
         .map_err(|_| Refused)
+}
+
+fn digest(hash: &[u8]) -> Result<Digest, Refused> {
+    let algorithm = match hash.len() {
+        32 => &SHA256,
+        _ => &SHA384,
+    };
+    Digest::import_less_safe(hash, algorithm).map_err(|_| Refused)
 }
 
 pub(super) fn fill_random(bytes: &mut [u8]) -> Result<(), Refused> {

@@ -1,44 +1,133 @@
 use hkdf::Hkdf;
-use sha2::Sha512;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
 use crate::secret::{DataKey, DerivedKey};
+use crate::suite::{AlgorithmSuite, KeyDerivation};
 
 /// Length of a key commitment in bytes.
 pub(crate) const COMMITMENT_LENGTH: usize = 32;
 
-/// What HKDF-SHA512 (RFC 5869) derives for one message of format version 2.
+/// What is derived from a data key for one message.
 pub(crate) struct MessageKeys {
     /// Keys the cipher of header and body.
     pub(crate) content_key: DerivedKey,
-    /// Stands in the header and ties it to this data key.
-    pub(crate) commitment: [u8; COMMITMENT_LENGTH],
+    /// Stands in the header and ties it to this data key, if the suite commits.
+    pub(crate) commitment: Option<[u8; COMMITMENT_LENGTH]>,
 }
 
 impl MessageKeys {
-    /// Derives both outputs from one HKDF-Extract with the message id as salt (specification,
-    /// "Algorithm Suites", key derivation and commitment).
-    pub(crate) fn derive(data_key: &DataKey, suite_id: u16, message_id: &[u8]) -> Result<Self> {
-        let (_, hkdf) = Hkdf::<Sha512>::extract(Some(message_id), data_key.expose());
-        let mut commitment = [0; COMMITMENT_LENGTH];
-        let mut expanded = hkdf.expand(b"COMMITKEY", &mut commitment);
-        let content_key = DerivedKey::fill_with(data_key.expose().len(), |key| {
-            let info = [&suite_id.to_be_bytes(), b"DERIVEKEY".as_slice()];
-            expanded = expanded.and(hkdf.expand_multi_info(&info, key));
+    /// Derives with HKDF (RFC 5869), as the suite says (specification, "Algorithm Suites", key
+    /// derivation and commitment).
+    pub(crate) fn derive(
+        data_key: &DataKey,
+        suite: AlgorithmSuite,
+        message_id: &[u8],
+    ) -> Result<Self> {
+        let (id, key, length) = (
+            suite.id().to_be_bytes(),
+            data_key.expose(),
+            suite.data_key_length(),
+        );
+        let mut commitment = None;
+        let content_key = DerivedKey::fill_with(length, |output| match suite.derivation() {
+            KeyDerivation::Identity => {
+                // The caller compared the lengths.
+                if key.len() == output.len() {
+                    output.copy_from_slice(key);
+                }
+                (key.len() == output.len()).then_some(())
+            }
+            KeyDerivation::HkdfSha256 => {
+                let (_, hkdf) = Hkdf::<Sha256>::extract(None, key);
+                hkdf.expand_multi_info(&[&id, message_id], output).ok()
+            }
+            KeyDerivation::HkdfSha384 => {
+                let (_, hkdf) = Hkdf::<Sha384>::extract(None, key);
+                hkdf.expand_multi_info(&[&id, message_id], output).ok()
+            }
+            KeyDerivation::HkdfSha512Commit => {
+                let (_, hkdf) = Hkdf::<Sha512>::extract(Some(message_id), key);
+                hkdf.expand(b"COMMITKEY", commitment.insert([0; COMMITMENT_LENGTH]))
+                    .and_then(|()| hkdf.expand_multi_info(&[&id, b"DERIVEKEY"], output))
+                    .ok()
+            }
         });
-        expanded.map_err(|_| Error::SealFailed)?;
         Ok(Self {
-            content_key,
+            content_key: content_key.ok_or(Error::SealFailed)?,
             commitment,
         })
     }
 
-    /// Compares the derived commitment with the header's in constant time.
-    pub(crate) fn check_commitment(&self, in_header: &[u8; COMMITMENT_LENGTH]) -> Result<()> {
-        if bool::from(self.commitment.ct_eq(in_header)) {
+    /// Compares the derived commitment with the header's in constant time; the one is there when
+    /// the other is.
+    pub(crate) fn check_commitment(
+        &self,
+        in_header: Option<&[u8; COMMITMENT_LENGTH]>,
+    ) -> Result<()> {
+        let equal = match (&self.commitment, in_header) {
+            (None, None) => true,
+            (Some(derived), Some(in_header)) => derived.ct_eq(in_header).into(),
+            _ => false,
+        };
+        if equal {
             return Ok(());
         }
         Err(Error::CommitmentMismatch)
     }
+}
+
+/// Which hash the HMAC of a counter-mode derivation uses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CounterHash {
+    Sha256,
+    Sha384,
+}
+
+/// Fills `output` by KDF in counter mode with HMAC (NIST SP 800-108r1, section 4.1): block i is
+/// `HMAC(key, i || label || 00 || context || length of the output in bits)`.
+pub(crate) fn counter_mode(
+    hash: CounterHash,
+    key: &[u8],
+    label: &[u8],
+    context: &[u8],
+    output: &mut [u8],
+) -> Result<()> {
+    match hash {
+        CounterHash::Sha256 => counter_mode_with::<Hmac<Sha256>>(key, label, context, output),
+        CounterHash::Sha384 => counter_mode_with::<Hmac<Sha384>>(key, label, context, output),
+    }
+}
+
+fn counter_mode_with<M: Mac + KeyInit + Clone>(
+    key: &[u8],
+    label: &[u8],
+    context: &[u8],
+    output: &mut [u8],
+) -> Result<()> {
+    let keyed = <M as KeyInit>::new_from_slice(key).map_err(|_| Error::SealFailed)?;
+    let bits = u32::try_from(output.len())
+        .ok()
+        .and_then(|bytes| bytes.checked_mul(8))
+        .ok_or(Error::SealFailed)?;
+    for (block, counter) in output.chunks_mut(M::output_size()).zip(1_u32..) {
+        let mut mac = keyed.clone();
+        for part in [
+            &counter.to_be_bytes(),
+            label,
+            &[0],
+            context,
+            &bits.to_be_bytes(),
+        ] {
+            mac.update(part);
+        }
+        let mut digest = mac.finalize().into_bytes();
+        if let Some(bytes) = digest.get(..block.len()) {
+            block.copy_from_slice(bytes);
+        }
+        zeroize::Zeroize::zeroize(digest.as_mut_slice());
+    }
+    Ok(())
 }

@@ -1,14 +1,18 @@
 //! AES-GCM, ECDSA and randomness from pure Rust.
 
+mod asymmetric;
+
 use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes128Gcm, Aes256Gcm, AesGcm, KeyInit, Nonce, Tag, aes::Aes192};
 use p384::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
-use p384::ecdsa::{DerSignature, Signature, VerifyingKey};
 use rand::TryRng;
 use zeroize::Zeroizing;
 
+pub(super) use asymmetric::{EcPrivateKey, RsaPrivateKey, RsaPublicKey, check_point};
+
 use super::Refused;
+use crate::suite::SignatureAlgorithm;
 
 /// The key schedules are about a kilobyte each; boxed so that moving a key leaves no copy.
 pub(super) enum AeadKey {
@@ -69,33 +73,81 @@ impl AeadKey {
     }
 }
 
-pub(super) struct SigningKey(Box<p384::ecdsa::SigningKey>);
+pub(super) enum SigningKey {
+    P256(Box<p256::ecdsa::SigningKey>),
+    P384(Box<p384::ecdsa::SigningKey>),
+}
 
 impl SigningKey {
-    pub(super) fn generate() -> Result<Self, Refused> {
-        // A random scalar is out of range about once in 2^190 tries (FIPS 186-5, A.2.2).
-        let mut scalar = Zeroizing::new([0; 48]);
-        fill_random(scalar.as_mut_slice())?;
-        p384::ecdsa::SigningKey::from_slice(scalar.as_slice())
-            .map(|key| Self(Box::new(key)))
-            .map_err(|_| Refused)
+    pub(super) fn generate(algorithm: SignatureAlgorithm) -> Result<Self, Refused> {
+        // A random scalar is out of range about once in 2^32 tries for P-256 and in 2^190 for
+        // P-384; it is then drawn again (FIPS 186-5, A.2.2).
+        for _ in 0..SCALAR_TRIES {
+            let mut scalar = Zeroizing::new([0; 48]);
+            fill_random(scalar.as_mut_slice())?;
+            let key = match algorithm {
+                SignatureAlgorithm::EcdsaP256Sha256 => {
+                    let scalar = scalar.first_chunk::<32>().ok_or(Refused)?;
+                    p256::ecdsa::SigningKey::from_slice(scalar).map(|key| Self::P256(key.into()))
+                }
+                SignatureAlgorithm::EcdsaP384Sha384 => {
+                    p384::ecdsa::SigningKey::from_slice(scalar.as_slice())
+                        .map(|key| Self::P384(key.into()))
+                }
+            };
+            if let Ok(key) = key {
+                return Ok(key);
+            }
+        }
+        Err(Refused)
     }
 
     pub(super) fn public_key(&self) -> Result<Vec<u8>, Refused> {
-        let point = self.0.verifying_key().to_sec1_point(true);
-        Ok(point.as_bytes().to_vec())
+        Ok(match self {
+            Self::P256(key) => key.verifying_key().to_sec1_point(true).as_bytes().to_vec(),
+            Self::P384(key) => key.verifying_key().to_sec1_point(true).as_bytes().to_vec(),
+        })
     }
 
-    pub(super) fn sign(&self, sha384: &[u8]) -> Result<Vec<u8>, Refused> {
-        let signature: Signature = self.0.sign_prehash(sha384).map_err(|_| Refused)?;
-        Ok(signature.to_der().as_bytes().to_vec())
+    pub(super) fn sign(&self, hash: &[u8]) -> Result<Vec<u8>, Refused> {
+        match self {
+            Self::P256(key) => {
+                let signature: p256::ecdsa::Signature =
+                    key.sign_prehash(hash).map_err(|_| Refused)?;
+                Ok(signature.to_der().as_bytes().to_vec())
+            }
+            Self::P384(key) => {
+                let signature: p384::ecdsa::Signature =
+                    key.sign_prehash(hash).map_err(|_| Refused)?;
+                Ok(signature.to_der().as_bytes().to_vec())
+            }
+        }
     }
 }
 
-pub(super) fn verify(public_key: &[u8], sha384: &[u8], signature: &[u8]) -> Result<(), Refused> {
-    let key = VerifyingKey::from_sec1_bytes(public_key).map_err(|_| Refused)?;
-    let signature = DerSignature::try_from(signature).map_err(|_| Refused)?;
-    key.verify_prehash(sha384, &signature).map_err(|_| Refused)
+/// Tries at a random scalar before the source of randomness is taken for broken.
+const SCALAR_TRIES: usize = 4;
+
+pub(super) fn verify(
+    algorithm: SignatureAlgorithm,
+    public_key: &[u8],
+    hash: &[u8],
+    signature: &[u8],
+) -> Result<(), Refused> {
+    match algorithm {
+        SignatureAlgorithm::EcdsaP256Sha256 => {
+            let key =
+                p256::ecdsa::VerifyingKey::from_sec1_bytes(public_key).map_err(|_| Refused)?;
+            let signature = p256::ecdsa::DerSignature::try_from(signature).map_err(|_| Refused)?;
+            key.verify_prehash(hash, &signature).map_err(|_| Refused)
+        }
+        SignatureAlgorithm::EcdsaP384Sha384 => {
+            let key =
+                p384::ecdsa::VerifyingKey::from_sec1_bytes(public_key).map_err(|_| Refused)?;
+            let signature = p384::ecdsa::DerSignature::try_from(signature).map_err(|_| Refused)?;
+            key.verify_prehash(hash, &signature).map_err(|_| Refused)
+        }
+    }
 }
 
 pub(super) fn fill_random(bytes: &mut [u8]) -> Result<(), Refused> {

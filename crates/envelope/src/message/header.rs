@@ -1,36 +1,52 @@
 use std::collections::BTreeMap;
 
 use super::codec::{Reader, push_prefixed};
+use super::frame::Content;
 use crate::context::EncryptionContext;
 use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
 use crate::suite::AlgorithmSuite;
 
-/// Length of a version-2 message id in bytes.
-pub(crate) const MESSAGE_ID_LENGTH: usize = 32;
 /// Length of the suite data (the key commitment) in bytes.
 const SUITE_DATA_LENGTH: usize = 32;
-/// Length of the header tag in bytes.
-pub(crate) const HEADER_TAG_LENGTH: usize = 16;
 
+const VERSION_1: u8 = 0x01;
 const VERSION_2: u8 = 0x02;
+/// The only type of a version-1 message: customer authenticated encrypted data.
+const TYPE: u8 = 0x80;
+const CONTENT_NON_FRAMED: u8 = 0x01;
 const CONTENT_FRAMED: u8 = 0x02;
 
-/// The fields of a version-2 header body that a writer chooses.
+/// Length of the message id in bytes, by the version of the message.
+pub(crate) fn message_id_length(suite: AlgorithmSuite) -> usize {
+    match suite.message_version() {
+        VERSION_1 => 16,
+        _ => 32,
+    }
+}
+
+/// The fields of a header body that a writer chooses.
 pub(crate) struct HeaderFields<'a> {
     pub(crate) suite: AlgorithmSuite,
-    pub(crate) message_id: &'a [u8; MESSAGE_ID_LENGTH],
+    pub(crate) message_id: &'a [u8],
+    /// The stored part of the context.
     pub(crate) context: &'a EncryptionContext,
     pub(crate) encrypted_data_keys: &'a [EncryptedDataKey],
     pub(crate) frame_length: u32,
-    pub(crate) commitment: &'a [u8; SUITE_DATA_LENGTH],
+    /// The key commitment, exactly when the suite commits.
+    pub(crate) commitment: Option<&'a [u8; SUITE_DATA_LENGTH]>,
 }
 
 impl HeaderFields<'_> {
-    /// The header body as it goes on the wire (specification, "Header Body Version 2.0").
+    /// The header body as it goes on the wire (specification, "Header Body Version 1.0" and
+    /// "Header Body Version 2.0").
     pub(crate) fn write(&self) -> Result<Vec<u8>> {
+        let version = self.suite.message_version();
         let mut bytes = Vec::with_capacity(512);
-        bytes.push(VERSION_2);
+        bytes.push(version);
+        if version == VERSION_1 {
+            bytes.push(TYPE);
+        }
         bytes.extend_from_slice(&self.suite.id().to_be_bytes());
         bytes.extend_from_slice(self.message_id);
         push_prefixed(
@@ -56,11 +72,30 @@ impl HeaderFields<'_> {
             push_prefixed(&mut bytes, key.ciphertext(), TOO_LONG)?;
         }
         bytes.push(CONTENT_FRAMED);
+        if version == VERSION_1 {
+            bytes.extend_from_slice(&RESERVED);
+            bytes.push(IV_LENGTH);
+        }
         bytes.extend_from_slice(&self.frame_length.to_be_bytes());
-        bytes.extend_from_slice(self.commitment);
+        if let Some(commitment) = self.commitment {
+            bytes.extend_from_slice(commitment);
+        }
         Ok(bytes)
     }
+
+    /// What follows the body: its tag, in version 1 behind the IV.
+    pub(crate) fn authentication(suite: AlgorithmSuite, iv: &[u8; 12], tag: &[u8; 16]) -> Vec<u8> {
+        match suite.message_version() {
+            VERSION_1 => [iv.as_slice(), tag].concat(),
+            _ => tag.to_vec(),
+        }
+    }
 }
+
+/// Reserved bytes of a version-1 header.
+const RESERVED: [u8; 4] = [0; 4];
+/// Length of an IV in bytes, as a version-1 header states it.
+const IV_LENGTH: u8 = 12;
 
 /// What a reader allows before it allocates.
 #[derive(Debug, Clone, Copy)]
@@ -74,19 +109,24 @@ pub(crate) struct HeaderLimits {
 pub(crate) struct Header {
     /// The header body exactly as received: what the tag and the signature cover.
     pub(crate) body: Vec<u8>,
-    pub(crate) tag: [u8; HEADER_TAG_LENGTH],
+    /// What follows it, as received: the signature covers that too.
+    pub(crate) authentication: Vec<u8>,
+    /// The IV of the tag: stated in version 1, zero in version 2.
+    pub(crate) iv: [u8; 12],
+    pub(crate) tag: [u8; 16],
     pub(crate) suite: AlgorithmSuite,
-    pub(crate) message_id: [u8; MESSAGE_ID_LENGTH],
+    pub(crate) message_id: Vec<u8>,
     pub(crate) context: EncryptionContext,
     pub(crate) encrypted_data_keys: Vec<EncryptedDataKey>,
-    pub(crate) frame_length: u32,
-    pub(crate) commitment: [u8; SUITE_DATA_LENGTH],
+    pub(crate) content: Content,
+    /// The key commitment, exactly when the suite commits.
+    pub(crate) commitment: Option<[u8; SUITE_DATA_LENGTH]>,
 }
 
 impl Header {
-    /// Length of body and tag in bytes.
+    /// Length of body and authentication in bytes.
     pub(crate) fn length(&self) -> usize {
-        self.body.len() + HEADER_TAG_LENGTH
+        self.body.len() + self.authentication.len()
     }
 
     /// Reads a header from the start of `input`.
@@ -108,44 +148,97 @@ impl Header {
     fn parse_unlimited(input: &[u8], maximum_keys: Option<usize>) -> Result<Self> {
         let mut reader = Reader::new(input);
         let version = reader.u8("the version")?;
-        if version != VERSION_2 {
-            return Err(if looks_like_base64(input) {
-                Error::Base64Input
-            } else {
-                Error::UnsupportedVersion { version }
-            });
+        match version {
+            VERSION_1 => match reader.u8("the message type")? {
+                TYPE => {}
+                value => return Err(Error::UnsupportedType { value }),
+            },
+            VERSION_2 => {}
+            _ if looks_like_base64(input) => return Err(Error::Base64Input),
+            _ => return Err(Error::UnsupportedVersion { version }),
         }
-        let suite = AlgorithmSuite::from_id(reader.u16("the algorithm suite id")?)?;
-        let message_id = reader.array("the message id")?;
+        let id = reader.u16("the algorithm suite id")?;
+        let suite = AlgorithmSuite::from_id(id)?;
+        // Specification, "Algorithm Suite ID": a suite belongs to one version.
+        if suite.message_version() != version {
+            return Err(Error::UnsupportedSuite { id });
+        }
+        let message_id = reader.bytes(message_id_length(suite), "the message id")?;
         let context = read_context(&mut reader)?;
         let encrypted_data_keys = read_encrypted_data_keys(&mut reader, maximum_keys)?;
-        match reader.u8("the content type")? {
-            CONTENT_FRAMED => {}
-            value => return Err(Error::UnsupportedContentType { value }),
+        let content_type = reader.u8("the content type")?;
+        if version == VERSION_1 {
+            read_reserved(&mut reader)?;
         }
-        let offset = reader.offset();
-        let frame_length = reader.u32("the frame length")?;
-        if frame_length == 0 {
-            // Specification, "Frame Length": zero stands for non-framed content only.
-            return Err(Error::Malformed {
-                field: "the frame length",
-                offset,
-                reason: "must not be zero in a framed message",
-            });
-        }
-        let commitment = reader.array("the key commitment")?;
-        let body = input.get(..reader.position()).unwrap_or_default().to_vec();
+        let content = read_content(&mut reader, content_type)?;
+        let commitment = match suite.commits() {
+            true => Some(reader.array("the key commitment")?),
+            false => None,
+        };
+        let end = reader.position();
+        let iv = match version {
+            VERSION_1 => reader.array("the header IV")?,
+            _ => [0; 12],
+        };
         let tag = reader.array("the header tag")?;
+        let (body, rest) = input.split_at(end);
+        let authentication = rest.get(..reader.position() - end).unwrap_or_default();
         Ok(Self {
-            body,
+            body: body.to_vec(),
+            authentication: authentication.to_vec(),
+            iv,
             tag,
             suite,
-            message_id,
+            message_id: message_id.to_vec(),
             context,
             encrypted_data_keys,
-            frame_length,
+            content,
             commitment,
         })
+    }
+}
+
+/// Specification, "Header Body Version 1.0": four zero bytes, and an IV length of 12.
+fn read_reserved(reader: &mut Reader<'_>) -> Result<()> {
+    let offset = reader.offset();
+    if reader.array("the reserved bytes")? != RESERVED {
+        return Err(Error::Malformed {
+            field: "the reserved bytes",
+            offset,
+            reason: "must be zero",
+        });
+    }
+    let offset = reader.offset();
+    if reader.u8("the IV length")? != IV_LENGTH {
+        return Err(Error::Malformed {
+            field: "the IV length",
+            offset,
+            reason: "must be 12",
+        });
+    }
+    Ok(())
+}
+
+/// Specification, "Frame Length": zero exactly when the content is not framed.
+fn read_content(reader: &mut Reader<'_>, content_type: u8) -> Result<Content> {
+    if !matches!(content_type, CONTENT_FRAMED | CONTENT_NON_FRAMED) {
+        return Err(Error::UnsupportedContentType {
+            value: content_type,
+        });
+    }
+    let offset = reader.offset();
+    let malformed = |reason| {
+        Err(Error::Malformed {
+            field: "the frame length",
+            offset,
+            reason,
+        })
+    };
+    match (content_type, reader.u32("the frame length")?) {
+        (CONTENT_NON_FRAMED, 0) => Ok(Content::NonFramed),
+        (CONTENT_NON_FRAMED, _) => malformed("must be zero in a non-framed message"),
+        (_, 0) => malformed("must not be zero in a framed message"),
+        (_, frame_length) => Ok(Content::Framed { frame_length }),
     }
 }
 

@@ -1,4 +1,7 @@
-use super::frame::{Extent, FINAL_MARKER, FINAL_OVERHEAD, FrameRules, REGULAR_OVERHEAD};
+use super::frame::{
+    Content, Extent, FINAL_MARKER, FINAL_OVERHEAD, FrameRules, NON_FRAMED_OVERHEAD,
+    REGULAR_OVERHEAD,
+};
 use crate::error::{Error, Result};
 
 /// Follows the frames of a message by their first bytes alone, without a key.
@@ -23,7 +26,7 @@ pub enum FrameScan {
         /// Length of the whole frame in bytes.
         length: u64,
     },
-    /// The final frame. Only a signed message goes on behind it.
+    /// The final frame, or a whole non-framed body. Only a signed message goes on behind it.
     Final {
         /// Length of the whole frame in bytes.
         length: u64,
@@ -33,12 +36,12 @@ pub enum FrameScan {
 }
 
 impl FrameScanner {
-    pub(crate) fn new(frame_length: u32) -> Self {
+    pub(crate) fn new(content: Content) -> Self {
         Self {
             rules: FrameRules {
-                frame_length,
+                content,
                 // Frames are skipped, not held.
-                maximum: u32::MAX,
+                maximum: u64::MAX,
             },
             sequence: 1,
             plaintext: 0,
@@ -48,20 +51,23 @@ impl FrameScanner {
     /// Reads the beginning of the next frame; 24 bytes are always enough.
     ///
     /// # Errors
-    /// [`Error::FrameOutOfOrder`], [`Error::FinalFrameTooLong`] and [`Error::TooManyFrames`].
+    /// [`Error::FrameOutOfOrder`], [`Error::FinalFrameTooLong`], [`Error::BodyTooLong`]
+    /// and [`Error::TooManyFrames`].
     pub fn scan(&mut self, beginning: &[u8]) -> Result<FrameScan> {
         let length = match self.rules.extent(beginning, self.sequence)? {
             Extent::AtLeast(length) => return Ok(FrameScan::Incomplete(length)),
             Extent::Exactly(length) => length,
         };
-        let (is_final, overhead) = match beginning.starts_with(&FINAL_MARKER.to_be_bytes()) {
-            true => (true, FINAL_OVERHEAD),
-            false => (false, REGULAR_OVERHEAD),
+        let is_final = beginning.starts_with(&FINAL_MARKER.to_be_bytes());
+        let (is_last, overhead) = match self.rules.content {
+            Content::NonFramed => (true, NON_FRAMED_OVERHEAD),
+            Content::Framed { .. } if is_final => (true, FINAL_OVERHEAD),
+            Content::Framed { .. } => (false, REGULAR_OVERHEAD),
         };
         // At most 2^32 frames of 2^32 bytes: the sum fits.
         self.plaintext = self.plaintext.saturating_add((length - overhead) as u64);
         let length = length as u64;
-        if is_final {
+        if is_last {
             return Ok(FrameScan::Final {
                 length,
                 plaintext_length: self.plaintext,

@@ -1,0 +1,279 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use web_time::Instant;
+
+use crate::cache::{Allowance, CacheId, CachedDecryption, CachedEncryption, MaterialsCache};
+use crate::crypto::{digest, random};
+use crate::error::{Error, Result};
+use crate::manager::MaterialsManager;
+use crate::materials::{
+    DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
+};
+
+/// Most messages that one data key may encrypt (specification, "Caching CMM").
+const MAXIMUM_MESSAGES: u64 = 1 << 32;
+/// Most plaintext bytes that one data key may encrypt (specification, "Caching CMM").
+const MAXIMUM_BYTES: u64 = (1 << 63) - 1;
+
+/// How long, and for how much, cached materials are used.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheLimits {
+    age: Duration,
+    messages: u64,
+    bytes: u64,
+}
+
+impl CacheLimits {
+    /// Materials are used for this long at most; there is no other limit than the
+    /// specification's: 2^32 messages and 2^63 - 1 bytes.
+    #[must_use]
+    pub fn new(age: Duration) -> Self {
+        Self {
+            age,
+            messages: MAXIMUM_MESSAGES,
+            bytes: MAXIMUM_BYTES,
+        }
+    }
+
+    /// Encrypts this many messages under one data key at most, 1 to 2^32.
+    #[must_use]
+    pub fn with_messages(self, messages: u64) -> Self {
+        Self { messages, ..self }
+    }
+
+    /// Encrypts this many plaintext bytes under one data key at most, 1 to 2^63 - 1.
+    #[must_use]
+    pub fn with_bytes(self, bytes: u64) -> Self {
+        Self { bytes, ..self }
+    }
+
+    fn check(self) -> Result<Self> {
+        let fault = |what, reason| Err(Error::InvalidOption { what, reason });
+        if self.age.is_zero() {
+            return fault("the cache's age limit", "must be above zero");
+        }
+        if self.messages == 0 || self.messages > MAXIMUM_MESSAGES {
+            return fault("the cache's message limit", "must be from 1 to 2^32");
+        }
+        if self.bytes == 0 || self.bytes > MAXIMUM_BYTES {
+            return fault("the cache's byte limit", "must be from 1 to 2^63 - 1");
+        }
+        Ok(self)
+    }
+
+    fn allowance(self) -> Allowance {
+        Allowance {
+            messages: self.messages,
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// Uses materials again instead of asking for new ones: fewer calls to a key service.
+///
+/// Messages that share a data key are still encrypted under keys of their own, derived from it;
+/// suites without key derivation are therefore never cached. When many tasks ask for the same
+/// materials at once, one of them fetches and the others wait for it. Encryption without a known
+/// plaintext length is not cached, as its bytes cannot be counted beforehand. Source: AWS
+/// Encryption SDK specification, "Caching CMM".
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use envelope::{CacheLimits, CachingManager, EncryptOptions, MaterialsCache, RawAes};
+/// use envelope::{WrappingKey, blocking};
+///
+/// let keyring = RawAes::new("acme", "2026-11", WrappingKey::generate()?)?;
+/// let cache = MaterialsCache::new(100)?;
+/// let limits = CacheLimits::new(Duration::from_secs(300)).with_messages(1000);
+/// let manager = CachingManager::new(keyring, cache.clone(), limits)?;
+///
+/// for text in ["one", "two", "three"] {
+///     blocking::encrypt(&manager, text.as_bytes(), &EncryptOptions::default())?;
+/// }
+/// assert_eq!((cache.hits(), cache.misses()), (2, 1));
+/// # Ok::<(), envelope::Error>(())
+/// ```
+pub struct CachingManager {
+    inner: Box<dyn MaterialsManager>,
+    cache: MaterialsCache,
+    limits: CacheLimits,
+    partition: Vec<u8>,
+    clock: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl CachingManager {
+    /// Keeps what `inner` returns in `cache`, in a partition of its own.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a limit out of range, [`Error::Randomness`].
+    pub fn new(
+        inner: impl MaterialsManager + 'static,
+        cache: MaterialsCache,
+        limits: CacheLimits,
+    ) -> Result<Self> {
+        Ok(Self {
+            inner: Box::new(inner),
+            cache,
+            limits: limits.check()?,
+            partition: random::array::<16>()?.to_vec(),
+            clock: Arc::new(monotonic_clock()),
+        })
+    }
+
+    /// Shares entries with the managers of the same cache that name the same partition. They
+    /// must wrap the same keyrings: whoever may use one may then use what the others fetched.
+    #[must_use]
+    pub fn with_partition(self, partition: impl Into<String>) -> Self {
+        let partition = partition.into().into_bytes();
+        Self { partition, ..self }
+    }
+
+    /// Takes the time from `clock`: how long ago any fixed moment was. Managers that share a
+    /// partition must share the moment too. Default: a monotonic clock, from the first manager
+    /// of the process on.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        let clock = Arc::new(clock);
+        Self { clock, ..self }
+    }
+
+    fn encryption_id(&self, request: EncryptionRequest<'_>) -> CacheId {
+        let suite = request.suite.map(|suite| suite.id().to_be_bytes());
+        id([
+            b"encrypt".as_slice(),
+            &self.partition,
+            request.policy.to_string().as_bytes(),
+            suite.as_ref().map_or(&[], <[u8; 2]>::as_slice),
+            &request.context.to_bytes(),
+        ])
+    }
+
+    fn decryption_id(&self, request: DecryptionRequest<'_>) -> CacheId {
+        // The order of the keys does not matter to whoever holds one of them.
+        let mut keys: Vec<CacheId> = request
+            .encrypted_data_keys
+            .iter()
+            .map(|key| {
+                id([
+                    key.provider_id().as_bytes(),
+                    key.provider_info(),
+                    key.ciphertext(),
+                ])
+            })
+            .collect();
+        keys.sort_unstable();
+        id([
+            b"decrypt".as_slice(),
+            &self.partition,
+            request.policy.to_string().as_bytes(),
+            &request.suite.id().to_be_bytes(),
+            &keys.concat(),
+            &request.context.to_bytes(),
+            &request.expected_context.to_bytes(),
+        ])
+    }
+}
+
+/// Hashes the fields, each behind its length, so that no two lists of fields look the same.
+fn id<const N: usize>(fields: [&[u8]; N]) -> CacheId {
+    let lengths = fields.map(|field| (field.len() as u64).to_be_bytes());
+    let parts = lengths.iter().zip(fields);
+    digest::sha384(parts.flat_map(|(length, field)| [length.as_slice(), field]))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one clock of this crate; tests put their own in its place"
+)]
+fn monotonic_clock() -> impl Fn() -> Duration + Send + Sync {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    || START.elapsed()
+}
+
+#[async_trait]
+impl MaterialsManager for CachingManager {
+    async fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials> {
+        let derives = request.suite.is_none_or(|suite| suite.derives_key());
+        let (true, Some(bytes)) = (derives, request.plaintext_length) else {
+            return self.inner.encryption_materials(request).await;
+        };
+        let Some(left) = self.limits.allowance().after(bytes) else {
+            return self.inner.encryption_materials(request).await;
+        };
+        let id = self.encryption_id(request);
+        let cache = self.cache.encryption();
+        loop {
+            match cache.get_value_or_guard_async(&id).await {
+                Ok(entry) => {
+                    if let Some(materials) = entry.take((self.clock)(), bytes) {
+                        self.cache.count_hit();
+                        return Ok(materials);
+                    }
+                    // Used up: gone, unless another task has replaced it already.
+                    cache.remove_if(&id, |found| Arc::ptr_eq(found, &entry));
+                }
+                Err(place) => {
+                    let now = (self.clock)();
+                    self.cache.count_miss(now);
+                    let materials = self.inner.encryption_materials(request).await?;
+                    // The inner manager may have chosen such a suite by itself.
+                    if materials.suite.derives_key() {
+                        let expires = now.saturating_add(self.limits.age);
+                        let shared = materials.share();
+                        let entry = CachedEncryption::new(shared, expires, left);
+                        // Refused only when the cache was cleared meanwhile.
+                        let _ = place.insert(Arc::new(entry));
+                    }
+                    return Ok(materials);
+                }
+            }
+        }
+    }
+
+    async fn decryption_materials(
+        &self,
+        request: DecryptionRequest<'_>,
+    ) -> Result<DecryptionMaterials> {
+        if !request.suite.derives_key() {
+            return self.inner.decryption_materials(request).await;
+        }
+        let id = self.decryption_id(request);
+        let cache = self.cache.decryption();
+        loop {
+            match cache.get_value_or_guard_async(&id).await {
+                Ok(entry) => {
+                    if let Some(materials) = entry.take((self.clock)()) {
+                        self.cache.count_hit();
+                        return Ok(materials);
+                    }
+                    cache.remove_if(&id, |found| Arc::ptr_eq(found, &entry));
+                }
+                Err(place) => {
+                    let now = (self.clock)();
+                    self.cache.count_miss(now);
+                    let materials = self.inner.decryption_materials(request).await?;
+                    let expires = now.saturating_add(self.limits.age);
+                    let entry = CachedDecryption::new(materials.share(), expires);
+                    let _ = place.insert(Arc::new(entry));
+                    return Ok(materials);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for CachingManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachingManager")
+            .field("cache", &self.cache)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

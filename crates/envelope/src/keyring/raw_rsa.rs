@@ -1,0 +1,165 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Attempt, KeyRequest, Keyring, KeyringError, check_namespace};
+use crate::crypto::Refused;
+use crate::crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
+use crate::encrypted_data_key::EncryptedDataKey;
+use crate::error::Result;
+use crate::secret::DataKey;
+
+/// Wraps data keys with RSA: the public key encrypts, the private key decrypts.
+///
+/// Unlike the other keyrings this one does not bind the encryption context to the wrapped key;
+/// only the message's header does. Neither key is derived from the other: give the one that the
+/// work needs. Source: AWS Encryption SDK specification, "Raw RSA Keyring".
+///
+/// ```
+/// use envelope::{DecryptOptions, EncryptOptions, RawRsa, RsaPadding, RsaPrivateKey};
+/// use envelope::{RsaPublicKey, blocking};
+///
+/// # // A key of its own each time; yours come from PEM files.
+/// # let generated = RsaPrivateKey::generate(2048)?;
+/// # let (private_pem, public_pem) = (generated.to_pem()?, generated.public_key_pem()?);
+/// let writer = RawRsa::new("acme", "escrow", RsaPadding::OaepSha256)?
+///     .with_public_key(RsaPublicKey::from_pem(&public_pem)?);
+/// let message = blocking::encrypt(&writer, b"hello", &EncryptOptions::default())?;
+///
+/// let reader = RawRsa::new("acme", "escrow", RsaPadding::OaepSha256)?
+///     .with_private_key(RsaPrivateKey::from_pem(&private_pem, None)?);
+/// let opened = blocking::decrypt(&reader, &message, &DecryptOptions::default())?;
+/// assert_eq!(opened.plaintext, b"hello");
+/// # Ok::<(), envelope::Error>(())
+/// ```
+pub struct RawRsa {
+    namespace: String,
+    name: String,
+    description: Arc<str>,
+    padding: RsaPadding,
+    public_key: Option<RsaPublicKey>,
+    private_key: Option<RsaPrivateKey>,
+}
+
+impl RawRsa {
+    /// A keyring without a key yet. Whoever decrypts needs the same namespace, name and padding.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for the namespace `aws-kms`, which
+    /// belongs to AWS KMS, and for a namespace or name that does not fit its field.
+    pub fn new(
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        padding: RsaPadding,
+    ) -> Result<Self> {
+        let (namespace, name) = (namespace.into(), name.into());
+        check_namespace(&namespace, name.len())?;
+        Ok(Self {
+            description: format!("raw RSA {namespace}/{name}, {padding}").into(),
+            namespace,
+            name,
+            padding,
+            public_key: None,
+            private_key: None,
+        })
+    }
+
+    /// Encrypts with this key.
+    #[must_use]
+    pub fn with_public_key(self, key: RsaPublicKey) -> Self {
+        let public_key = Some(key);
+        Self { public_key, ..self }
+    }
+
+    /// Decrypts with this key.
+    #[must_use]
+    pub fn with_private_key(self, key: RsaPrivateKey) -> Self {
+        let private_key = Some(key);
+        Self {
+            private_key,
+            ..self
+        }
+    }
+
+    /// The private key, or why the encrypted data key is not one of this keyring's.
+    fn matching_key(&self, key: &EncryptedDataKey) -> Result<&RsaPrivateKey, &'static str> {
+        if key.provider_id() != self.namespace {
+            return Err("another key namespace");
+        }
+        if key.provider_info() != self.name.as_bytes() {
+            return Err("another key name");
+        }
+        self.private_key
+            .as_ref()
+            .ok_or("the keyring has no private key")
+    }
+
+    /// Every failure looks the same, so that nobody learns whether a padding was right.
+    fn unwrap(
+        &self,
+        private_key: &RsaPrivateKey,
+        key: &EncryptedDataKey,
+        request: KeyRequest<'_>,
+    ) -> Option<DataKey> {
+        let mut bytes = private_key.decrypt(self.padding, key.ciphertext()).ok()?;
+        DataKey::from_bytes(std::mem::take(&mut *bytes), request.suite).ok()
+    }
+}
+
+#[async_trait]
+impl Keyring for RawRsa {
+    async fn wrap_key(
+        &self,
+        data_key: &DataKey,
+        _request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
+        let failed = |reason| KeyringError::new(self.description.to_string(), reason);
+        let public_key = self.public_key.as_ref().ok_or_else(|| {
+            failed("there is no public key; encrypting needs one, it is never derived")
+        })?;
+        let wrapped = public_key
+            .encrypt(self.padding, data_key.expose())
+            .map_err(|Refused| failed("the cryptography library failed to encrypt"))?;
+        Ok(vec![EncryptedDataKey::new(
+            &*self.namespace,
+            &*self.name,
+            wrapped,
+        )])
+    }
+
+    async fn unwrap_key(
+        &self,
+        keys: &[EncryptedDataKey],
+        request: KeyRequest<'_>,
+    ) -> Result<DataKey, Vec<Attempt>> {
+        let mut attempts = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            let keyring = || Arc::clone(&self.description);
+            attempts.push(match self.matching_key(key) {
+                Err(reason) => Attempt::skipped(index, keyring(), reason),
+                Ok(private_key) => match self.unwrap(private_key, key, request) {
+                    Some(data_key) => return Ok(data_key),
+                    None => Attempt::failed_with(
+                        index,
+                        keyring(),
+                        "does not open: another private key, another padding, or tampered",
+                    ),
+                },
+            });
+        }
+        Err(attempts)
+    }
+}
+
+impl fmt::Debug for RawRsa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawRsa")
+            .field("namespace", &self.namespace)
+            .field("name", &self.name)
+            .field("padding", &self.padding)
+            .field("public_key", &self.public_key)
+            .field("private_key", &self.private_key)
+            .finish_non_exhaustive()
+    }
+}
