@@ -18,7 +18,8 @@ const MAXIMUM_MESSAGES: u64 = 1 << 32;
 /// Most plaintext bytes that one data key may encrypt (specification, "Caching CMM").
 const MAXIMUM_BYTES: u64 = (1 << 63) - 1;
 
-/// How long, and for how much, cached materials are used.
+/// How long, and for how much, cached materials are used (AWS Encryption SDK specification,
+/// "Caching CMM", cache limits).
 #[derive(Debug, Clone, Copy)]
 pub struct CacheLimits {
     age: Duration,

@@ -26,7 +26,7 @@ pub const DEFAULT_MAXIMUM_FRAME_LENGTH: u64 = 16 << 20;
 pub const DEFAULT_MAXIMUM_HEADER_LENGTH: usize = 1 << 20;
 
 /// How to decrypt a message. The default is the strictest that opens every message this crate
-/// writes by default.
+/// writes by default. Source: AWS Encryption SDK specification, "Decrypt", inputs, and "Client".
 #[derive(Debug, Clone)]
 pub struct DecryptOptions {
     expected_context: EncryptionContext,
@@ -157,7 +157,8 @@ impl std::fmt::Debug for Decrypted {
     }
 }
 
-/// Decrypts one whole message. Returns nothing unless everything verified.
+/// Decrypts one whole message. Returns nothing unless everything verified (AWS Encryption SDK
+/// specification, "Decrypt").
 ///
 /// # Errors
 /// Whatever makes the message unacceptable; [`Error::kind`] sorts the causes.
@@ -183,7 +184,8 @@ pub async fn decrypt<M: MaterialsManager + ?Sized>(
 }
 
 /// A header that was parsed but not authenticated: it shows what is needed to ask for keys, and
-/// what anyone can read of a message, and it opens nothing.
+/// what anyone can read of a message, and it opens nothing. Source: AWS Encryption SDK
+/// specification, "Decrypt", "Parse the header" and "Verify the header".
 #[derive(Debug)]
 pub struct UnverifiedHeader {
     header: Header,
@@ -375,7 +377,8 @@ impl Header {
     }
 }
 
-/// What an unverified header says. Anyone could have written it.
+/// What an unverified header says. Anyone could have written it. Source: AWS Encryption SDK
+/// specification, "Message Header".
 #[derive(Debug, Clone, Copy)]
 pub struct HeaderClaims<'a>(&'a Header);
 

@@ -11,7 +11,8 @@ use crate::transform::{OutputBuffer, Transform};
 ///
 /// Made by [`UnverifiedHeader::verify`](crate::UnverifiedHeader::verify), so the header is
 /// authentic. Each frame is released once its tag verified, but the final frame of a signed
-/// message only once the signature did (specification, "Decrypt the message body"). Only
+/// message only once the signature did (AWS Encryption SDK specification, "Decrypt
+/// the message body"). Only
 /// [`finish`](Decryptor::finish) proves that the message is complete.
 ///
 /// A clone reads on from the same place. To release nothing before all of a long message

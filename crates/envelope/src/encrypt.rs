@@ -19,7 +19,8 @@ use crate::transform::{OutputBuffer, Transform};
 pub const DEFAULT_FRAME_LENGTH: u32 = 4096;
 
 /// How to encrypt a message. The default is the strictest: committing, signed, frames of 4096
-/// bytes, an empty context.
+/// bytes, an empty context. Source: AWS Encryption SDK specification, "Encrypt", inputs, and
+/// "Client".
 #[derive(Debug, Clone)]
 pub struct EncryptOptions {
     context: EncryptionContext,
@@ -122,7 +123,7 @@ pub(crate) fn check_maximum(maximum: Option<usize>) -> Result<()> {
     Ok(())
 }
 
-/// Encrypts bytes into one whole message.
+/// Encrypts bytes into one whole message (AWS Encryption SDK specification, "Encrypt").
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -163,7 +164,8 @@ pub async fn encrypt<M: MaterialsManager + ?Sized>(
 
 /// Encrypts one message piece by piece, in constant memory: about one frame.
 ///
-/// Nothing is a message until [`finish`](Encryptor::finish) wrote its end.
+/// Nothing is a message until [`finish`](Encryptor::finish) wrote its end. Source: AWS Encryption
+/// SDK specification, "Encrypt" and "Streaming".
 pub struct Encryptor {
     cipher: Aead,
     aad: BodyAad,

@@ -8,7 +8,8 @@ use crate::policy::CommitmentPolicy;
 use crate::secret::DataKey;
 use crate::suite::AlgorithmSuite;
 
-/// What encryption asks of a [`MaterialsManager`](crate::MaterialsManager).
+/// What encryption asks of a [`MaterialsManager`](crate::MaterialsManager) (AWS Encryption SDK
+/// specification, "CMM Interface", get encryption materials).
 #[derive(Debug, Clone, Copy)]
 pub struct EncryptionRequest<'a> {
     /// The suite asked for by name; otherwise the policy's default.
@@ -23,7 +24,8 @@ pub struct EncryptionRequest<'a> {
 
 /// All that is needed to encrypt one message. Made by a
 /// [`MaterialsManager`](crate::MaterialsManager), consumed by an
-/// [`Encryptor`](crate::Encryptor).
+/// [`Encryptor`](crate::Encryptor). Source: AWS Encryption SDK specification, "Structures",
+/// encryption materials.
 #[derive(Debug)]
 pub struct EncryptionMaterials {
     pub(crate) suite: AlgorithmSuite,
@@ -74,7 +76,8 @@ impl EncryptionMaterials {
     }
 }
 
-/// What decryption asks of a [`MaterialsManager`](crate::MaterialsManager).
+/// What decryption asks of a [`MaterialsManager`](crate::MaterialsManager) (AWS Encryption SDK
+/// specification, "CMM Interface", decrypt materials).
 #[derive(Debug, Clone, Copy)]
 pub struct DecryptionRequest<'a> {
     /// The suite in the header.
@@ -92,7 +95,8 @@ pub struct DecryptionRequest<'a> {
 
 /// All that is needed to decrypt one message. Made by a
 /// [`MaterialsManager`](crate::MaterialsManager), consumed by
-/// [`UnverifiedHeader::verify`](crate::UnverifiedHeader::verify).
+/// [`UnverifiedHeader::verify`](crate::UnverifiedHeader::verify). Source: AWS Encryption SDK
+/// specification, "Structures", decryption materials.
 #[derive(Debug)]
 pub struct DecryptionMaterials {
     pub(crate) suite: AlgorithmSuite,

@@ -12,7 +12,8 @@ use crate::transform::{OutputBuffer, Transform};
 /// Made by [`UnverifiedHeader::verify_for_ranges`](crate::UnverifiedHeader::verify_for_ranges);
 /// serves any number of ranges without asking for keys again. Every byte it returns was
 /// authenticated in its place. What a range alone cannot prove is how long the message is,
-/// unless it reaches the message's end.
+/// unless it reaches the message's end. The frames are those of the AWS Encryption SDK message
+/// format, "Framed Data"; reading a part of them is our addition.
 ///
 /// ```
 /// # futures::executor::block_on(async {

@@ -17,7 +17,8 @@ impl SecretBytes {
     }
 }
 
-/// A data key: encrypts one message and is stored beside it only in wrapped form.
+/// A data key: encrypts one message, or those that share cached materials, and is stored beside
+/// them only in wrapped form (AWS Encryption SDK specification, "Structures", plaintext data key).
 ///
 /// Wiped when dropped, never cloned, never printed. [`expose`](DataKey::expose) is the one way
 /// to its bytes.
@@ -63,7 +64,8 @@ impl fmt::Debug for DataKey {
     }
 }
 
-/// An AES wrapping key of 128, 192 or 256 bits: wraps data keys and never leaves the process.
+/// An AES wrapping key of 128, 192 or 256 bits: wraps data keys and never leaves the process
+/// (AWS Encryption SDK specification, "Raw AES Keyring", wrapping key).
 ///
 /// Wiped when dropped, never cloned, never printed.
 ///

@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use envelope::{
     AlgorithmSuite, BranchKey, EcCurve, EcPrivateKey, EcPublicKey, EncryptionContext, Error,
@@ -294,6 +294,36 @@ fn a_branch_key_opens_its_own_version_only() {
         BranchKey::new("a", [0; 16], short),
         Err(Error::KeyLength { length: 16, .. })
     ));
+}
+
+#[test]
+fn no_bit_of_any_keyrings_message_can_be_flipped() {
+    let ec = EcPrivateKey::generate(EcCurve::P256).unwrap();
+    let to_us = RawEcdh::ephemeral_to(ec.public_key().clone());
+    let branch = WrappingKey::generate().unwrap();
+    let branch = Arc::new(BranchKey::new("branch", [1; 16], branch).unwrap());
+    let rsa = rsa(RsaPadding::OaepSha256)
+        .with_public_key(public_rsa())
+        .with_private_key(private_rsa(0));
+    let rsa = Arc::new(rsa);
+    let pairs: [(Arc<dyn Keyring>, Arc<dyn Keyring>); 3] = [
+        (Arc::new(to_us), Arc::new(RawEcdh::discovery(ec))),
+        (branch.clone(), branch),
+        (rsa.clone(), rsa),
+    ];
+    for (writer, reader) in pairs {
+        let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+        let message = seal(&*writer, suite).unwrap();
+        opens(&*reader, &message);
+        for bit in 0..message.len() * 8 {
+            let mut changed = message.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let error = blocking::decrypt(&*reader, &changed, &support::opening()).unwrap_err();
+            let kind = error.kind();
+            let refused = matches!(kind, ErrorKind::NotAuthentic | ErrorKind::NoKey);
+            assert!(refused, "{reader:?}, bit {bit}: {error}");
+        }
+    }
 }
 
 /// The reason why a key is refused.

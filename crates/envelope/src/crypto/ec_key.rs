@@ -76,7 +76,7 @@ impl std::str::FromStr for EcCurve {
     }
 }
 
-/// A public point on a curve.
+/// A public point on a curve (SEC 1, section 2.3; RFC 5480).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EcPublicKey {
     curve: EcCurve,
@@ -128,7 +128,7 @@ impl EcPublicKey {
     }
 }
 
-/// A private scalar of a curve, and its public point. Never printed.
+/// A private scalar of a curve, and its public point (RFC 5915). Never printed.
 pub struct EcPrivateKey {
     key: backend::EcPrivateKey,
     public_key: EcPublicKey,

@@ -64,7 +64,7 @@ impl std::str::FromStr for RsaPadding {
     }
 }
 
-/// An RSA key that wraps data keys, of 2048 to 8192 bits.
+/// An RSA key that wraps data keys, of 2048 to 8192 bits (RFC 8017).
 pub struct RsaPublicKey(backend::RsaPublicKey);
 
 impl RsaPublicKey {
@@ -100,7 +100,7 @@ const WRONG_SIZE: Error = Error::KeyNotValid {
     reason: "is no RSA key of 2048 to 8192 bits",
 };
 
-/// An RSA key that unwraps data keys, of 2048 to 8192 bits. Never printed.
+/// An RSA key that unwraps data keys, of 2048 to 8192 bits (RFC 8017). Never printed.
 pub struct RsaPrivateKey(backend::RsaPrivateKey);
 
 impl RsaPrivateKey {

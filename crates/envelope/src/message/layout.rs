@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 /// Where the parts of one unsigned framed message lie.
 ///
 /// All lengths and offsets are in bytes. A plaintext length computed here is a claim until the
-/// final frame was authenticated: whoever shortens an object shortens its plaintext.
+/// final frame was authenticated: whoever shortens an object shortens its plaintext. The lengths
+/// follow from the AWS Encryption SDK message format, "Framed Data".
 ///
 /// ```
 /// use envelope::Layout;

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 /// Follows the frames of a message by their first bytes alone, without a key.
 ///
 /// It finds the end of the body, and so the length that the plaintext claims to have, signed
-/// messages included. Nothing it says is verified. Made by
+/// messages included. Nothing it says is verified. Source: AWS Encryption SDK message format,
+/// "Framed Data" and "Non-Framed Data". Made by
 /// [`HeaderClaims::frames`](crate::HeaderClaims::frames).
 #[derive(Debug, Clone)]
 pub struct FrameScanner {
