@@ -85,7 +85,11 @@ fn write(claims: HeaderClaims<'_>) -> Vec<u8> {
         push(&mut bytes, key.provider_info());
         push(&mut bytes, key.ciphertext());
     }
-    bytes.push(if claims.frame_length() == 0 { 0x01 } else { 0x02 });
+    bytes.push(if claims.frame_length() == 0 {
+        0x01
+    } else {
+        0x02
+    });
     if claims.version() == 1 {
         bytes.extend([0, 0, 0, 0, 12]);
     }

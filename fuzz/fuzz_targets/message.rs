@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use envelope::{
-    AlgorithmSuite, CommitmentPolicy, DecryptOptions, EncryptOptions, HeaderReader, MaterialsManager, OutputBuffer,
-    RawAes, Result, WrappingKey, blocking,
+    AlgorithmSuite, CommitmentPolicy, DecryptOptions, EncryptOptions, HeaderReader,
+    MaterialsManager, OutputBuffer, RawAes, Result, WrappingKey, blocking,
 };
 use futures::executor::block_on;
 use libfuzzer_sys::fuzz_target;
