@@ -163,6 +163,31 @@ fn check_namespace(namespace: &str, info_length: usize) -> Result<()> {
     Ok(())
 }
 
+/// Why a local keyring did not open one encrypted data key.
+enum Refusal {
+    Skipped(&'static str),
+    Failed(&'static str),
+}
+
+/// Tries the encrypted data keys in their order; the first that opens wins.
+fn first_to_open(
+    keyring: &Arc<str>,
+    keys: &[EncryptedDataKey],
+    open: impl Fn(&EncryptedDataKey) -> Result<DataKey, Refusal>,
+) -> Result<DataKey, Vec<Attempt>> {
+    let mut attempts = Vec::new();
+    for (index, key) in keys.iter().enumerate() {
+        attempts.push(match open(key) {
+            Ok(data_key) => return Ok(data_key),
+            Err(Refusal::Skipped(reason)) => Attempt::skipped(index, Arc::clone(keyring), reason),
+            Err(Refusal::Failed(reason)) => {
+                Attempt::failed_with(index, Arc::clone(keyring), reason)
+            }
+        });
+    }
+    Err(attempts)
+}
+
 /// A keyring could not make or wrap a data key.
 #[derive(Debug, thiserror::Error)]
 #[error("{keyring}: {reason}")]

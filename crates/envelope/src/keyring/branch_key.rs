@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, first_to_open};
 use crate::crypto::aead::{Aead, IV_LENGTH, TAG_LENGTH};
 use crate::crypto::kdf::{self, CounterHash};
 use crate::crypto::{Refused, random};
@@ -85,7 +85,7 @@ impl BranchKey {
         Ok(EncryptedDataKey::new(PROVIDER_ID, &*self.id, ciphertext))
     }
 
-    /// The wrapped key's version, or why it is not one of this branch key's.
+    /// Why the wrapped key is not one of this branch key's.
     fn check_match(&self, key: &EncryptedDataKey) -> Result<(), &'static str> {
         if key.provider_id() != PROVIDER_ID {
             return Err("another provider");
@@ -171,18 +171,10 @@ impl Keyring for BranchKey {
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
     ) -> Result<DataKey, Vec<Attempt>> {
-        let mut attempts = Vec::new();
-        for (index, key) in keys.iter().enumerate() {
-            let keyring = || Arc::clone(&self.description);
-            attempts.push(match self.check_match(key) {
-                Err(reason) => Attempt::skipped(index, keyring(), reason),
-                Ok(()) => match self.unwrap(key, request) {
-                    Ok(data_key) => return Ok(data_key),
-                    Err(reason) => Attempt::failed_with(index, keyring(), reason),
-                },
-            });
-        }
-        Err(attempts)
+        first_to_open(&self.description, keys, |key| {
+            self.check_match(key).map_err(Refusal::Skipped)?;
+            self.unwrap(key, request).map_err(Refusal::Failed)
+        })
     }
 }
 

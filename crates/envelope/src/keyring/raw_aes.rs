@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError, check_namespace};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, check_namespace, first_to_open};
 use crate::crypto::aead::{Aead, IV_LENGTH, TAG_LENGTH};
 use crate::crypto::{Refused, random};
 use crate::encrypted_data_key::EncryptedDataKey;
@@ -143,18 +143,10 @@ impl Keyring for RawAes {
         request: KeyRequest<'_>,
     ) -> Result<DataKey, Vec<Attempt>> {
         let aad = request.context.to_bytes();
-        let mut attempts = Vec::new();
-        for (index, key) in keys.iter().enumerate() {
-            let keyring = || Arc::clone(&self.description);
-            attempts.push(match self.matching_iv(key) {
-                Err(reason) => Attempt::skipped(index, keyring(), reason),
-                Ok(iv) => match self.unwrap(iv, key, request, &aad) {
-                    Ok(data_key) => return Ok(data_key),
-                    Err(reason) => Attempt::failed_with(index, keyring(), reason),
-                },
-            });
-        }
-        Err(attempts)
+        first_to_open(&self.description, keys, |key| {
+            let iv = self.matching_iv(key).map_err(Refusal::Skipped)?;
+            self.unwrap(iv, key, request, &aad).map_err(Refusal::Failed)
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use subtle::ConstantTimeEq;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, first_to_open};
 use crate::crypto::aead::{Aead, TAG_LENGTH};
 use crate::crypto::ec_key::{EcCurve, EcPrivateKey, EcPublicKey};
 use crate::crypto::kdf::{self, CounterHash};
@@ -179,31 +179,18 @@ impl Keyring for RawEcdh {
         request: KeyRequest<'_>,
     ) -> Result<DataKey, Vec<Attempt>> {
         let context = request.context.to_bytes();
-        let mut attempts = Vec::new();
-        for (index, key) in keys.iter().enumerate() {
-            let keyring = || Arc::clone(&self.description);
+        first_to_open(&self.description, keys, |key| {
             let parties = Parties::parse(key.provider_info()).unwrap_or(Parties {
                 sender: &[],
                 recipient: &[],
             });
-            let (mine, theirs) = match self.matching(key, &parties) {
-                Ok(found) => found,
-                Err(reason) => {
-                    attempts.push(Attempt::skipped(index, keyring(), reason));
-                    continue;
-                }
-            };
+            let (mine, theirs) = self.matching(key, &parties).map_err(Refusal::Skipped)?;
             let fixed = parties.fixed_info(theirs.curve(), &context);
-            let opened = mine
-                .agree(&theirs)
+            mine.agree(&theirs)
                 .map_err(|Refused| "the keys do not agree")
-                .and_then(|shared| open(&shared, &fixed, key.ciphertext(), request));
-            match opened {
-                Ok(data_key) => return Ok(data_key),
-                Err(reason) => attempts.push(Attempt::failed_with(index, keyring(), reason)),
-            }
-        }
-        Err(attempts)
+                .and_then(|shared| open(&shared, &fixed, key.ciphertext(), request))
+                .map_err(Refusal::Failed)
+        })
     }
 }
 

@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError, check_namespace};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, check_namespace, first_to_open};
 use crate::crypto::Refused;
 use crate::crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
 use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::Result;
 use crate::secret::DataKey;
+
+/// Every failure looks the same, so that nobody learns whether a padding was right.
+const DOES_NOT_OPEN: &str = "does not open: another private key, another padding, or tampered";
 
 /// Wraps data keys with RSA: the public key encrypts, the private key decrypts.
 ///
@@ -95,7 +98,6 @@ impl RawRsa {
             .ok_or("the keyring has no private key")
     }
 
-    /// Every failure looks the same, so that nobody learns whether a padding was right.
     fn unwrap(
         &self,
         private_key: &RsaPrivateKey,
@@ -133,22 +135,11 @@ impl Keyring for RawRsa {
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
     ) -> Result<DataKey, Vec<Attempt>> {
-        let mut attempts = Vec::new();
-        for (index, key) in keys.iter().enumerate() {
-            let keyring = || Arc::clone(&self.description);
-            attempts.push(match self.matching_key(key) {
-                Err(reason) => Attempt::skipped(index, keyring(), reason),
-                Ok(private_key) => match self.unwrap(private_key, key, request) {
-                    Some(data_key) => return Ok(data_key),
-                    None => Attempt::failed_with(
-                        index,
-                        keyring(),
-                        "does not open: another private key, another padding, or tampered",
-                    ),
-                },
-            });
-        }
-        Err(attempts)
+        first_to_open(&self.description, keys, |key| {
+            let private_key = self.matching_key(key).map_err(Refusal::Skipped)?;
+            self.unwrap(private_key, key, request)
+                .ok_or(Refusal::Failed(DOES_NOT_OPEN))
+        })
     }
 }
 
