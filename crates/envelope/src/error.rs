@@ -1,6 +1,5 @@
-use std::fmt;
-
-use crate::keyring::{Attempt, KeyringError};
+use crate::keyring_error::KeyringError;
+use crate::not_unwrapped::NotUnwrapped;
 use crate::policy::CommitmentPolicy;
 use crate::suite::AlgorithmSuite;
 
@@ -329,87 +328,6 @@ impl Error {
             | Self::SealFailed => ErrorKind::Unavailable,
             _ => ErrorKind::NotAuthentic,
         }
-    }
-}
-
-/// Why none of a message's encrypted data keys could be used, key by key.
-#[derive(Debug)]
-pub struct NotUnwrapped {
-    keys: Vec<(String, String)>,
-    attempts: Vec<Attempt>,
-    not_stored: Vec<String>,
-}
-
-impl NotUnwrapped {
-    pub(crate) fn new(
-        keys: Vec<(String, String)>,
-        attempts: Vec<Attempt>,
-        not_stored: Vec<String>,
-    ) -> Self {
-        Self {
-            keys,
-            attempts,
-            not_stored,
-        }
-    }
-
-    /// Provider id and printable key name of every encrypted data key, in message order.
-    #[must_use]
-    pub fn keys(&self) -> &[(String, String)] {
-        &self.keys
-    }
-
-    /// What each keyring said about each encrypted data key.
-    #[must_use]
-    pub fn attempts(&self) -> &[Attempt] {
-        &self.attempts
-    }
-
-    /// Keys of the expected context that the message does not store. They were taken as
-    /// authenticated-only; if that is wrong, it is why unwrapping failed.
-    #[must_use]
-    pub fn context_keys_not_stored(&self) -> &[String] {
-        &self.not_stored
-    }
-
-    /// Whether a wrapping key fitted by name but failed while part of the context came from the
-    /// caller alone: then the context is as suspect as the key.
-    fn context_in_doubt(&self) -> bool {
-        !self.not_stored.is_empty() && self.attempts.iter().any(Attempt::failed)
-    }
-}
-
-/// Long reports are cut here: a hostile message can hold 65 535 entries.
-const LISTED_KEYS: usize = 20;
-
-impl fmt::Display for NotUnwrapped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no wrapping key of the keyring opens any of the message's {} encrypted data keys",
-            self.keys.len()
-        )?;
-        for (index, (provider, name)) in self.keys.iter().enumerate().take(LISTED_KEYS) {
-            write!(
-                f,
-                "\n  encrypted data key {}: provider {provider:?}, key {name:?}",
-                index + 1
-            )?;
-            for attempt in self.attempts.iter().filter(|a| a.index() == index) {
-                write!(f, "\n    {attempt}")?;
-            }
-        }
-        if self.keys.len() > LISTED_KEYS {
-            write!(f, "\n  and {} more", self.keys.len() - LISTED_KEYS)?;
-        }
-        if !self.not_stored.is_empty() {
-            write!(
-                f,
-                "\n  the message does not store these keys of the expected encryption context: {:?}",
-                self.not_stored
-            )?;
-        }
-        Ok(())
     }
 }
 

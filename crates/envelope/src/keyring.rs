@@ -6,8 +6,7 @@ mod raw_aes;
 mod raw_ecdh;
 mod raw_rsa;
 
-use std::borrow::Cow;
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +16,9 @@ pub use multi::Multi;
 pub use raw_aes::RawAes;
 pub use raw_ecdh::RawEcdh;
 pub use raw_rsa::RawRsa;
+
+pub use crate::keyring_error::KeyringError;
+pub use crate::not_unwrapped::Attempt;
 
 use crate::context::EncryptionContext;
 use crate::encrypted_data_key::EncryptedDataKey;
@@ -186,96 +188,4 @@ fn first_to_open(
         });
     }
     Err(attempts)
-}
-
-/// A keyring could not make or wrap a data key.
-#[derive(Debug, thiserror::Error)]
-#[error("{keyring}: {reason}")]
-pub struct KeyringError {
-    keyring: Cow<'static, str>,
-    reason: Cow<'static, str>,
-}
-
-impl KeyringError {
-    /// Names the keyring and what is wrong. Neither text may hold key material.
-    #[must_use]
-    pub fn new(
-        keyring: impl Into<Cow<'static, str>>,
-        reason: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            keyring: keyring.into(),
-            reason: reason.into(),
-        }
-    }
-}
-
-/// Why one keyring did not open one encrypted data key.
-#[derive(Debug, Clone)]
-pub struct Attempt {
-    index: usize,
-    keyring: Arc<str>,
-    reason: Cow<'static, str>,
-    failed: bool,
-}
-
-impl Attempt {
-    /// The key was made by or for another wrapping key, so it was not tried.
-    #[must_use]
-    pub fn skipped(
-        index: usize,
-        keyring: impl Into<Arc<str>>,
-        reason: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            index,
-            keyring: keyring.into(),
-            reason: reason.into(),
-            failed: false,
-        }
-    }
-
-    /// The key looked like this keyring's own and did not open.
-    #[must_use]
-    pub fn failed_with(
-        index: usize,
-        keyring: impl Into<Arc<str>>,
-        reason: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            failed: true,
-            ..Self::skipped(index, keyring, reason)
-        }
-    }
-
-    /// Which encrypted data key, counted from 0 in message order.
-    #[must_use]
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// The keyring, as it names itself.
-    #[must_use]
-    pub fn keyring(&self) -> &str {
-        &self.keyring
-    }
-
-    /// Whether the key was tried and failed, rather than skipped.
-    #[must_use]
-    pub fn failed(&self) -> bool {
-        self.failed
-    }
-
-    /// Why the key was skipped or failed.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = if self.failed { "failed" } else { "skipped" };
-        write!(f, "{}: {outcome}: {}", self.keyring, self.reason)
-    }
 }

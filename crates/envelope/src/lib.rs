@@ -18,9 +18,11 @@ mod decryptor;
 mod encrypt;
 mod encrypted_data_key;
 mod error;
+mod keyring_error;
 mod manager;
 mod materials;
 mod message;
+mod not_unwrapped;
 mod policy;
 mod range;
 mod required_context;
@@ -40,7 +42,7 @@ pub use decrypt::{
 pub use decryptor::Decryptor;
 pub use encrypt::{DEFAULT_FRAME_LENGTH, EncryptOptions, Encryptor, encrypt};
 pub use encrypted_data_key::EncryptedDataKey;
-pub use error::{Error, ErrorKind, NotUnwrapped, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use keyring::{BranchKey, Keyring, Multi, RawAes, RawEcdh, RawRsa};
 pub use manager::MaterialsManager;
 pub use materials::{
@@ -48,6 +50,7 @@ pub use materials::{
 };
 pub use message::layout::{Layout, RangePlan};
 pub use message::scanner::{FrameScan, FrameScanner};
+pub use not_unwrapped::NotUnwrapped;
 pub use policy::CommitmentPolicy;
 pub use range::{RangeDecryptor, RangeTransform};
 pub use required_context::RequiredEncryptionContext;

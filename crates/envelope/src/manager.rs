@@ -5,11 +5,12 @@ use async_trait::async_trait;
 
 use crate::context::PUBLIC_KEY_FIELD;
 use crate::crypto::signature::{SigningKey, VerifyingKey};
-use crate::error::{Error, NotUnwrapped, Result};
+use crate::error::{Error, Result};
 use crate::keyring::{KeyRequest, Keyring};
 use crate::materials::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
 };
+use crate::not_unwrapped::NotUnwrapped;
 
 /// Decides with which materials a message is encrypted and decrypted.
 ///

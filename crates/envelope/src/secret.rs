@@ -17,6 +17,32 @@ impl SecretBytes {
     }
 }
 
+impl DataKey {
+    /// Fills a new key of the suite's length in place.
+    pub(crate) fn fill_with(
+        suite: AlgorithmSuite,
+        fill: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<Self> {
+        filled(suite.data_key_length(), fill).map(Self)
+    }
+}
+
+impl WrappingKey {
+    /// Fills a new key of `length` bytes in place. The caller answers for the length.
+    pub(crate) fn fill_with(
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<Self> {
+        filled(length, fill).map(Self)
+    }
+}
+
+fn filled(length: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<SecretBytes> {
+    let mut bytes = Zeroizing::new(vec![0; length].into_boxed_slice());
+    fill(&mut bytes)?;
+    Ok(SecretBytes(bytes))
+}
+
 /// A data key: encrypts one message, or those that share cached materials, and is stored beside
 /// them only in wrapped form (AWS Encryption SDK specification, "Structures", plaintext data key).
 ///
@@ -39,16 +65,6 @@ impl DataKey {
             });
         }
         Ok(Self(secret))
-    }
-
-    /// A random data key of the length that the suite needs.
-    ///
-    /// # Errors
-    /// [`Error::Randomness`] when the operating system gives none.
-    pub fn generate(suite: AlgorithmSuite) -> Result<Self> {
-        let mut bytes = vec![0; suite.data_key_length()].into_boxed_slice();
-        crate::crypto::random::fill(&mut bytes)?;
-        Ok(Self(SecretBytes(Zeroizing::new(bytes))))
     }
 
     /// The secret bytes. Whoever calls this answers for where they go.
@@ -95,31 +111,6 @@ impl WrappingKey {
             });
         }
         Ok(Self(secret))
-    }
-
-    /// A random 256-bit key.
-    ///
-    /// # Errors
-    /// [`Error::Randomness`] when the operating system gives none.
-    pub fn generate() -> Result<Self> {
-        Self::generate_bits(256)
-    }
-
-    /// A random key of 128, 192 or 256 bits.
-    ///
-    /// # Errors
-    /// [`Error::KeyLength`] for any other length, [`Error::Randomness`] when the operating
-    /// system gives no randomness.
-    pub fn generate_bits(bits: usize) -> Result<Self> {
-        if !matches!(bits, 128 | 192 | 256) {
-            return Err(Error::KeyLength {
-                length: bits / 8,
-                legal: "16, 24 or 32 bytes",
-            });
-        }
-        let mut bytes = vec![0; bits / 8].into_boxed_slice();
-        crate::crypto::random::fill(&mut bytes)?;
-        Ok(Self(SecretBytes(Zeroizing::new(bytes))))
     }
 
     /// The secret bytes. Whoever calls this answers for where they go.

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::not_unwrapped::Attempt;
 
 const SUITE: AlgorithmSuite = AlgorithmSuite::AES_256_GCM_IV12_TAG16_HKDF_SHA256;
 const POLICY: CommitmentPolicy = CommitmentPolicy::RequireEncryptRequireDecrypt;
