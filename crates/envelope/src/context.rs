@@ -44,10 +44,8 @@ impl EncryptionContext {
             .into_iter()
             .map(|(key, value)| (key.into(), value.into()))
             .collect();
-        if let Some(key) = pairs.keys().find(|key| key.starts_with(RESERVED_PREFIX)) {
-            return Err(Error::ReservedContextKey { key: key.clone() });
-        }
         let context = Self { pairs };
+        context.check_unreserved()?;
         context.check_length()?;
         Ok(context)
     }
@@ -82,6 +80,28 @@ impl EncryptionContext {
         }
         self.check_length()?;
         Ok(added)
+    }
+
+    /// Refuses keys that the format keeps for itself: a context that was read from a message holds
+    /// one when the message is signed (specification, "Encryption Context").
+    pub(crate) fn check_unreserved(&self) -> Result<()> {
+        match self
+            .pairs
+            .keys()
+            .find(|key| key.starts_with(RESERVED_PREFIX))
+        {
+            Some(key) => Err(Error::ReservedContextKey { key: key.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// This context without the reserved keys: what the caller of [`encrypt`](crate::encrypt)
+    /// bound to the message, ready to be bound to another.
+    #[must_use]
+    pub fn without_reserved(&self) -> Self {
+        let mut pairs = self.pairs.clone();
+        pairs.retain(|key, _| !key.starts_with(RESERVED_PREFIX));
+        Self { pairs }
     }
 
     /// The pairs outside `keys`, and those within.

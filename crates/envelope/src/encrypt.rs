@@ -5,6 +5,7 @@ use crate::crypto::aead::Aead;
 use crate::crypto::kdf::MessageKeys;
 use crate::crypto::random;
 use crate::crypto::signature::{SignatureHash, SigningKey};
+use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
 use crate::manager::MaterialsManager;
 use crate::materials::{EncryptionMaterials, EncryptionRequest};
@@ -14,6 +15,9 @@ use crate::message::header::{HeaderFields, message_id_length};
 use crate::policy::CommitmentPolicy;
 use crate::suite::AlgorithmSuite;
 use crate::transform::{OutputBuffer, Transform};
+
+/// Provider id of the entry that fills a header up to a wanted length.
+pub const PADDING_PROVIDER_ID: &str = "envelope-padding";
 
 /// Frame length when the caller names none, in bytes (specification, "Encrypt").
 pub const DEFAULT_FRAME_LENGTH: u32 = 4096;
@@ -29,6 +33,7 @@ pub struct EncryptOptions {
     frame_length: u32,
     maximum_encrypted_data_keys: Option<usize>,
     plaintext_length: Option<u64>,
+    header_length: Option<usize>,
 }
 
 impl Default for EncryptOptions {
@@ -40,6 +45,7 @@ impl Default for EncryptOptions {
             frame_length: DEFAULT_FRAME_LENGTH,
             maximum_encrypted_data_keys: None,
             plaintext_length: None,
+            header_length: None,
         }
     }
 }
@@ -94,15 +100,31 @@ impl EncryptOptions {
         }
     }
 
+    /// Makes the whole header exactly this many bytes long, so that the plaintext's length follows
+    /// from the message's. Room that is left is filled with one more encrypted data key, under the
+    /// provider id [`PADDING_PROVIDER_ID`], which every keyring skips. This is an addition of ours
+    /// within the message format: any AWS Encryption SDK opens such messages.
+    #[must_use]
+    pub fn with_header_length(self, header_length: usize) -> Self {
+        let header_length = Some(header_length);
+        Self {
+            header_length,
+            ..self
+        }
+    }
+
     /// The materials that these options need.
     ///
     /// # Errors
-    /// [`Error::PolicyForbidsEncrypt`] and [`Error::InvalidOption`].
+    /// [`Error::PolicyForbidsEncrypt`], [`Error::InvalidOption`], and
+    /// [`Error::ReservedContextKey`] for a context that was read from a signed message: use its
+    /// [`without_reserved`](EncryptionContext::without_reserved).
     pub fn request(&self) -> Result<EncryptionRequest<'_>> {
         if let Some(suite) = self.suite {
             self.policy.check_encrypt(suite)?;
         }
         check_maximum(self.maximum_encrypted_data_keys)?;
+        self.context.check_unreserved()?;
         Ok(EncryptionRequest {
             suite: self.suite,
             policy: self.policy,
@@ -121,6 +143,29 @@ pub(crate) fn check_maximum(maximum: Option<usize>) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// The entry that makes a header of `length` bytes `wanted` bytes long; none when it is already.
+fn padding(length: usize, wanted: usize) -> Result<Option<EncryptedDataKey>> {
+    if length == wanted {
+        return Ok(None);
+    }
+    let entry = EncryptedDataKey::new(PADDING_PROVIDER_ID, [], []);
+    wanted
+        .checked_sub(length + entry.length())
+        .filter(|room| *room <= usize::from(u16::MAX))
+        .map(|room| {
+            Some(EncryptedDataKey::new(
+                PADDING_PROVIDER_ID,
+                [],
+                vec![0; room],
+            ))
+        })
+        .ok_or(Error::HeaderDoesNotFit {
+            length,
+            padding: entry.length(),
+            wanted,
+        })
 }
 
 /// Encrypts bytes into one whole message (AWS Encryption SDK specification, "Encrypt").
@@ -224,15 +269,24 @@ impl Encryptor {
         random::fill(&mut message_id)?;
         let keys = MessageKeys::derive(&materials.data_key, suite, &message_id)?;
         let (stored, not_stored) = materials.context.split(&materials.not_stored);
-        let mut header = HeaderFields {
+        let mut fields = HeaderFields {
             suite,
             message_id: &message_id,
             context: &stored,
             encrypted_data_keys: &materials.encrypted_data_keys,
             frame_length,
             commitment: keys.commitment.as_ref(),
+        };
+        let mut header = fields.write()?;
+        let padded;
+        if let Some(wanted) = options.header_length {
+            let length = header.len() + HeaderFields::authentication_length(suite);
+            if let Some(padding) = padding(length, wanted)? {
+                padded = [&materials.encrypted_data_keys[..], &[padding]].concat();
+                fields.encrypted_data_keys = &padded;
+                header = fields.write()?;
+            }
         }
-        .write()?;
         let cipher = Aead::new(keys.content_key.expose())?;
         let (iv, mut tag) = (frame::iv(0), [0; 16]);
         // Pairs that are not stored are authenticated behind the header all the same.

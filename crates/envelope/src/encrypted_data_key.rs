@@ -42,8 +42,14 @@ impl EncryptedDataKey {
         &self.ciphertext
     }
 
+    /// Length in a header in bytes: three fields, each behind its 16-bit length.
+    pub(crate) fn length(&self) -> usize {
+        6 + self.provider_id.len() + self.provider_info.len() + self.ciphertext.len()
+    }
+
     /// The provider info as far as a person can read it: its text up to the first control
-    /// character or invalid byte. Raw AES appends binary fields to the key name.
+    /// character or invalid byte. Raw AES appends binary fields to the key name. Where there is no
+    /// text, as for ECDH, it is the hexadecimal form of the whole.
     #[must_use]
     pub fn key_name(&self) -> String {
         let text = match std::str::from_utf8(&self.provider_info) {
@@ -55,6 +61,11 @@ impl EncryptedDataKey {
                     .unwrap_or_default()
             }
         };
-        text.chars().take_while(|c| !c.is_control()).collect()
+        let name: String = text.chars().take_while(|c| !c.is_control()).collect();
+        if !name.is_empty() {
+            return name;
+        }
+        let bytes = self.provider_info.iter();
+        bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -168,6 +168,18 @@ pub enum Error {
         /// The suite of the message.
         suite: AlgorithmSuite,
     },
+    /// The header cannot be made as long as wanted.
+    #[error(
+        "the header takes {length} bytes, and {padding} more to be padded; it cannot be made {wanted} bytes long: raise the header length"
+    )]
+    HeaderDoesNotFit {
+        /// Length of the header as it is, in bytes.
+        length: usize,
+        /// Length of the shortest padding, in bytes.
+        padding: usize,
+        /// The length wanted, in bytes.
+        wanted: usize,
+    },
     /// A value given by the caller is outside its legal range.
     #[error("{what} {reason}")]
     InvalidOption {
@@ -313,6 +325,7 @@ impl Error {
             | Self::RequiredContextKeyMissing { .. }
             | Self::ContextTooLong { .. }
             | Self::PolicyForbidsEncrypt { .. }
+            | Self::HeaderDoesNotFit { .. }
             | Self::InvalidOption { .. }
             | Self::PlaintextTooLong { .. }
             | Self::TooManyFrames
@@ -321,6 +334,7 @@ impl Error {
             | Self::KeyLength { .. }
             | Self::KeyNotValid { .. }
             | Self::AlreadyFailed => ErrorKind::InvalidRequest,
+            Self::Keyring(error) if error.is_misconfigured() => ErrorKind::InvalidRequest,
             Self::NotUnwrapped(report) if !report.context_in_doubt() => ErrorKind::NoKey,
             Self::Keyring(_)
             | Self::InconsistentMaterials { .. }

@@ -93,6 +93,7 @@ pub struct TransformWriter<W, T> {
     inner: W,
     transform: Box<T>,
     output: OutputBuffer,
+    failed: bool,
 }
 
 impl<W: Write, T: Transform> TransformWriter<W, T> {
@@ -102,6 +103,7 @@ impl<W: Write, T: Transform> TransformWriter<W, T> {
             inner,
             transform: Box::new(transform),
             output: OutputBuffer::new(),
+            failed: false,
         }
     }
 
@@ -110,6 +112,7 @@ impl<W: Write, T: Transform> TransformWriter<W, T> {
     /// # Errors
     /// Those of the transform, as the inner error of an `io::Error`, and of the inner writer.
     pub fn finish(mut self) -> io::Result<W> {
+        self.check_unfailed()?;
         self.transform.finish(&mut self.output)?;
         self.inner.write_all(self.output.as_slice())?;
         self.inner.flush()?;
@@ -117,8 +120,20 @@ impl<W: Write, T: Transform> TransformWriter<W, T> {
     }
 }
 
+impl<W, T: Transform> TransformWriter<W, T> {
+    /// The input of a failed write is in the transform already: writing it again would double it.
+    fn check_unfailed(&self) -> io::Result<()> {
+        match self.failed {
+            true => Err(Error::AlreadyFailed.into()),
+            false => Ok(()),
+        }
+    }
+}
+
 impl<W: Write, T: Transform> Write for TransformWriter<W, T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_unfailed()?;
+        self.failed = true;
         // In pieces, so that the output never grows with what is written at once.
         let piece = bytes.get(..CHUNK).unwrap_or(bytes);
         let updated = self.transform.update(piece, &mut self.output);
@@ -126,6 +141,7 @@ impl<W: Write, T: Transform> Write for TransformWriter<W, T> {
         self.inner.write_all(self.output.as_slice())?;
         self.output.clear();
         updated?;
+        self.failed = false;
         Ok(piece.len())
     }
 
@@ -148,6 +164,8 @@ pub struct TransformReader<R, T> {
     /// Bytes of `output` already handed out.
     taken: usize,
     failed: bool,
+    /// Comes after what was released before it.
+    error: Option<Error>,
 }
 
 impl<R: Read, T: Transform> TransformReader<R, T> {
@@ -160,6 +178,7 @@ impl<R: Read, T: Transform> TransformReader<R, T> {
             output: OutputBuffer::new(),
             taken: 0,
             failed: false,
+            error: None,
         }
     }
 
@@ -172,6 +191,9 @@ impl<R: Read, T: Transform> TransformReader<R, T> {
         self.output.clear();
         self.taken = 0;
         while self.output.is_empty() {
+            if let Some(error) = self.error.take() {
+                return Err(error.into());
+            }
             let Some(transform) = &mut self.transform else {
                 return Ok(());
             };
@@ -181,7 +203,7 @@ impl<R: Read, T: Transform> TransformReader<R, T> {
             };
             if length > 0 {
                 let input = self.input.get(..length).unwrap_or_default();
-                transform.update(input, &mut self.output)?;
+                self.error = transform.update(input, &mut self.output).err();
             } else if let Some(transform) = self.transform.take() {
                 transform.finish(&mut self.output)?;
             }

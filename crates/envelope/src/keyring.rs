@@ -171,6 +171,10 @@ enum Refusal {
     Failed(&'static str),
 }
 
+/// Attempts that are reported of one keyring. A hostile message holds up to 65 535 keys, and each
+/// is tried, but nobody reads that many reasons.
+const REPORTED_ATTEMPTS: usize = 1000;
+
 /// Tries the encrypted data keys in their order; the first that opens wins.
 fn first_to_open(
     keyring: &Arc<str>,
@@ -179,13 +183,16 @@ fn first_to_open(
 ) -> Result<DataKey, Vec<Attempt>> {
     let mut attempts = Vec::new();
     for (index, key) in keys.iter().enumerate() {
-        attempts.push(match open(key) {
+        let attempt = match open(key) {
             Ok(data_key) => return Ok(data_key),
             Err(Refusal::Skipped(reason)) => Attempt::skipped(index, Arc::clone(keyring), reason),
             Err(Refusal::Failed(reason)) => {
                 Attempt::failed_with(index, Arc::clone(keyring), reason)
             }
-        });
+        };
+        if attempts.len() < REPORTED_ATTEMPTS {
+            attempts.push(attempt);
+        }
     }
     Err(attempts)
 }

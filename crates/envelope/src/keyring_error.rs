@@ -6,6 +6,7 @@ use std::borrow::Cow;
 pub struct KeyringError {
     keyring: Cow<'static, str>,
     reason: Cow<'static, str>,
+    misconfigured: bool,
 }
 
 impl KeyringError {
@@ -18,6 +19,24 @@ impl KeyringError {
         Self {
             keyring: keyring.into(),
             reason: reason.into(),
+            misconfigured: false,
         }
+    }
+
+    /// As [`new`](Self::new), when trying again cannot help: the keyring was not given what the
+    /// work needs.
+    #[must_use]
+    pub fn misconfigured(
+        keyring: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            misconfigured: true,
+            ..Self::new(keyring, reason)
+        }
+    }
+
+    pub(crate) fn is_misconfigured(&self) -> bool {
+        self.misconfigured
     }
 }

@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+/// The example of the repository's README, so that it runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct RepositoryReadme;
+
 #[cfg(feature = "stream")]
 pub mod stream;
 
@@ -40,7 +45,7 @@ pub use decrypt::{
     HeaderClaims, HeaderReader, UnverifiedHeader, decrypt,
 };
 pub use decryptor::Decryptor;
-pub use encrypt::{DEFAULT_FRAME_LENGTH, EncryptOptions, Encryptor, encrypt};
+pub use encrypt::{DEFAULT_FRAME_LENGTH, EncryptOptions, Encryptor, PADDING_PROVIDER_ID, encrypt};
 pub use encrypted_data_key::EncryptedDataKey;
 pub use error::{Error, ErrorKind, Result};
 pub use keyring::{BranchKey, Keyring, Multi, RawAes, RawEcdh, RawRsa};

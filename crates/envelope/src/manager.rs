@@ -67,6 +67,7 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
             .suite
             .unwrap_or_else(|| request.policy.default_suite());
         request.policy.check_encrypt(suite)?;
+        request.context.check_unreserved()?;
         let mut context = request.context.clone();
         let signing_key = match suite.signature() {
             Some(algorithm) => {

@@ -29,7 +29,7 @@ impl NotUnwrapped {
         &self.keys
     }
 
-    /// What each keyring said about each encrypted data key.
+    /// What each keyring said about each encrypted data key; of very many, about the first.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts

@@ -36,6 +36,8 @@ pub struct TransformStream<S, T> {
     first: Bytes,
     /// Taken when it finished or failed.
     transform: Option<Box<T>>,
+    /// Comes after what was released before it.
+    error: Option<Error>,
 }
 
 impl<S, T> TransformStream<S, T> {
@@ -45,6 +47,7 @@ impl<S, T> TransformStream<S, T> {
             inner,
             first: Bytes::new(),
             transform: Some(Box::new(transform)),
+            error: None,
         }
     }
 
@@ -63,6 +66,10 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
+            if let Some(error) = self.error.take() {
+                self.transform = None;
+                return Poll::Ready(Some(Err(error.into())));
+            }
             if self.transform.is_none() {
                 return Poll::Ready(None);
             }
@@ -75,12 +82,12 @@ where
             let mut output = OutputBuffer::new();
             let result = match input {
                 Err(error) => Err(StreamError::Input(error)),
-                Ok(Some(bytes)) => match &mut self.transform {
-                    Some(transform) => transform
-                        .update(&bytes, &mut output)
-                        .map_err(StreamError::from),
-                    None => Ok(()),
-                },
+                Ok(Some(bytes)) => {
+                    let transform = self.transform.as_mut();
+                    self.error =
+                        transform.and_then(|transform| transform.update(&bytes, &mut output).err());
+                    Ok(())
+                }
                 Ok(None) => match self.transform.take() {
                     Some(transform) => transform.finish(&mut output).map_err(StreamError::from),
                     None => Ok(()),

@@ -87,6 +87,7 @@ fn each_half_of_an_rsa_key_does_its_own_work() {
     let reader = rsa(RsaPadding::OaepSha256).with_private_key(private_rsa(0));
     let error = seal(&reader, DEFAULT).unwrap_err();
     assert!(error.to_string().contains("no public key"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     let writer = rsa(RsaPadding::OaepSha256).with_public_key(public_rsa());
     let message = seal(&writer, DEFAULT).unwrap();
     assert_eq!(
@@ -95,40 +96,62 @@ fn each_half_of_an_rsa_key_does_its_own_work() {
     );
 }
 
+/// The message with another wrapped key of the same length.
+fn replace_wrapped_key(message: &[u8], wrapped: &[u8]) -> Vec<u8> {
+    let header = UnverifiedHeader::parse_whole(message, &support::opening()).unwrap();
+    let old = header.claims().encrypted_data_keys()[0].ciphertext();
+    let at = message
+        .windows(old.len())
+        .position(|bytes| bytes == old)
+        .unwrap();
+    let mut changed = message.to_vec();
+    changed[at..at + old.len()].copy_from_slice(wrapped);
+    changed
+}
+
 #[test]
 fn whatever_rsa_cannot_open_looks_the_same() {
+    // Wrapped keys that are right under the key and wrong for the message: of another message,
+    // and of a suite whose data keys are shorter.
+    let wrapped = |keyring: &RawRsa, suite| {
+        let message = seal(keyring, suite).unwrap();
+        let header = UnverifiedHeader::parse_whole(&message, &support::opening()).unwrap();
+        header.claims().encrypted_data_keys()[0]
+            .ciphertext()
+            .to_vec()
+    };
     for padding in RsaPadding::ALL {
         let writer = rsa(padding).with_public_key(public_rsa());
         let message = seal(&writer, DEFAULT).unwrap();
-        let options = support::opening();
-        let header = UnverifiedHeader::parse_whole(&message, &options).unwrap();
-        let wrapped = header.claims().encrypted_data_keys()[0]
-            .ciphertext()
-            .to_vec();
-        let at = message
-            .windows(256)
-            .position(|bytes| bytes == wrapped)
-            .unwrap();
-        let mut seen = Vec::new();
-        for index in [0, 100, 255] {
-            let mut changed = message.clone();
-            changed[at + index] ^= 1;
-            let reader = rsa(padding).with_private_key(private_rsa(0));
-            seen.push(blocking::decrypt(&reader, &changed, &options).unwrap_err());
+        let ours = wrapped(&writer, DEFAULT);
+        let mut damaged = [(); 3].map(|()| ours.clone());
+        for (bytes, index) in damaged.iter_mut().zip([0, 100, 255]) {
+            bytes[index] ^= 1;
         }
-        let reader = rsa(padding).with_private_key(private_rsa(1));
-        seen.push(blocking::decrypt(&reader, &message, &options).unwrap_err());
-        for error in seen {
+        let short = wrapped(&writer, AlgorithmSuite::AES_128_GCM_IV12_TAG16_NO_KDF);
+        let unopened = damaged.iter().chain([&short]);
+        let reader = rsa(padding).with_private_key(private_rsa(0));
+        let other = rsa(padding).with_private_key(private_rsa(1));
+        let open = |reader: &RawRsa, message: &[u8]| {
+            blocking::decrypt(reader, message, &support::opening()).unwrap_err()
+        };
+        let mut errors: Vec<_> = unopened
+            .map(|wrapped| open(&reader, &replace_wrapped_key(&message, wrapped)))
+            .collect();
+        errors.push(open(&other, &message));
+        for error in &errors {
             match error {
-                Error::NotUnwrapped(report) => assert_eq!(
+                Error::NotUnwrapped(report) if padding != RsaPadding::Pkcs1 => assert_eq!(
                     report.attempts()[0].reason(),
                     "does not open: another private key, another padding, or tampered"
                 ),
-                // A made-up key of the right length (implicit rejection of PKCS#1 v1.5).
+                // As for a wrong key that is well padded.
                 Error::CommitmentMismatch if padding == RsaPadding::Pkcs1 => {}
-                other => panic!("{other:?}"),
+                other => panic!("{padding}: {other:?}"),
             }
         }
+        let wrong = open(&reader, &replace_wrapped_key(&message, &ours));
+        assert!(matches!(wrong, Error::CommitmentMismatch));
     }
     let writer = rsa(RsaPadding::OaepSha1).with_public_key(public_rsa());
     let message = seal(&writer, DEFAULT).unwrap();
@@ -195,6 +218,7 @@ fn ephemeral_ecdh_encrypts_and_discovery_decrypts() {
         opens(&reader, &again);
         let error = seal(&reader, DEFAULT).unwrap_err();
         assert!(error.to_string().contains("encrypts nothing"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         // Each message has a sender of its own.
         let sender = |message: &[u8]| {
             let header = UnverifiedHeader::parse_whole(message, &support::opening()).unwrap();

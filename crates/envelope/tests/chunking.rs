@@ -10,7 +10,9 @@ mod support;
 
 use std::io::{self, Read, Write};
 
-use envelope::io::{CopyError, TransformReader, TransformWriter, copy, read_header};
+use envelope::io::{
+    CopyError, TransformReader, TransformWriter, copy, into_envelope_error, read_header,
+};
 use envelope::{
     AlgorithmSuite, DecryptOptions, Decryptor, EncryptOptions, Encryptor, Error, HeaderReader,
     MaterialsManager, OutputBuffer, RawAes, UnverifiedHeader, WrappingKey, blocking,
@@ -196,6 +198,71 @@ impl Read for Broken<'_> {
 }
 
 #[test]
+fn frames_before_a_damaged_one_are_released_however_they_are_cut() {
+    let keyring = keyring();
+    let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+    let message = blocking::encrypt(&keyring, &[7; 25], &sealing(suite, 10)).unwrap();
+    let mut damaged = message.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    for step in [1, 7, 1000] {
+        let (header, body) = read_header(Trickle::new(&damaged, step), &opening()).unwrap();
+        let mut reader = TransformReader::new(body, verify(&keyring, header));
+        let mut read = Vec::new();
+        let error = reader.read_to_end(&mut read).unwrap_err();
+        assert!(matches!(
+            into_envelope_error(error),
+            Ok(Error::FrameNotAuthentic { sequence: 3 })
+        ));
+        assert_eq!(read, [7; 20]);
+        assert!(reader.read(&mut [0]).is_err());
+
+        let (header, mut body) = read_header(Trickle::new(&damaged, step), &opening()).unwrap();
+        let mut copied = Vec::new();
+        copy(&mut body, verify(&keyring, header), &mut copied).unwrap_err();
+        assert_eq!(copied, [7; 20]);
+    }
+}
+
+#[test]
+fn a_writer_is_not_written_to_after_its_inner_writer_failed() {
+    let keyring = keyring();
+    let encryptor = encryptor(&keyring, &EncryptOptions::default());
+    let mut writer = TransformWriter::new(Small(100), encryptor);
+    assert!(writer.write_all(&[7; 10_000]).is_err());
+    let again = writer.write(&[7]).unwrap_err();
+    assert!(matches!(
+        into_envelope_error(again),
+        Ok(Error::AlreadyFailed)
+    ));
+    let end = writer.finish().map(drop).unwrap_err();
+    assert!(matches!(into_envelope_error(end), Ok(Error::AlreadyFailed)));
+}
+
+#[test]
+fn base64_is_recognised_however_it_is_cut() {
+    for text in [&b"AYAAFJ"[..], b"AgR4AAAA", b"AgV4AAAA"] {
+        for step in [1, 2, 3, 100] {
+            let read = read_header(Trickle::new(text, step), &opening());
+            assert!(matches!(read, Err(CopyError::Envelope(Error::Base64Input))));
+        }
+    }
+    for text in [&b"A"[..], b"Ag", b"AgR"] {
+        let read = read_header(text, &opening());
+        assert!(matches!(
+            read,
+            Err(CopyError::Envelope(Error::Truncated { .. }))
+        ));
+    }
+    let read = read_header(&b"AgS4"[..], &opening());
+    assert!(matches!(
+        read,
+        Err(CopyError::Envelope(Error::UnsupportedVersion {
+            version: b'A'
+        }))
+    ));
+}
+
+#[test]
 fn a_copy_tells_which_side_failed() {
     let (keyring, options) = (keyring(), EncryptOptions::default());
     let plaintext = [7; 10_000];
@@ -305,6 +372,29 @@ mod streams {
             });
             prop_assert!(opened.iter().all(|item| !item.is_empty()));
             prop_assert_eq!(opened.concat(), plaintext);
+        }
+    }
+
+    #[test]
+    fn frames_before_a_damaged_one_are_released() {
+        let keyring = keyring();
+        let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+        let message = blocking::encrypt(&keyring, &[7; 25], &sealing(suite, 10)).unwrap();
+        let mut damaged = message.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        for size in [1, 30, 1000] {
+            let input = items(&damaged, &[size]);
+            let opened = block_on(stream::decrypt(&keyring, input, &opening())).unwrap();
+            let results: Vec<_> = block_on(opened.collect());
+            let (last, released) = results.split_last().unwrap();
+            assert!(matches!(
+                last,
+                Err(StreamError::Envelope(Error::FrameNotAuthentic {
+                    sequence: 3
+                }))
+            ));
+            let released = released.iter().map(|item| item.as_ref().unwrap().to_vec());
+            assert_eq!(released.collect::<Vec<_>>().concat(), [7; 20]);
         }
     }
 

@@ -10,8 +10,8 @@ use std::io::{Read, Write};
 use envelope::io::{TransformReader, TransformWriter, into_envelope_error};
 use envelope::{
     AlgorithmSuite, DecryptOptions, Decryptor, EncryptOptions, EncryptionContext, Encryptor, Error,
-    ErrorKind, HeaderReader, MaterialsManager, Multi, OutputBuffer, RawAes, Result,
-    UnverifiedHeader, WrappingKey, blocking,
+    ErrorKind, HeaderReader, MaterialsManager, Multi, OutputBuffer, PADDING_PROVIDER_ID, RawAes,
+    Result, UnverifiedHeader, WrappingKey, blocking,
 };
 use futures::executor::block_on;
 
@@ -412,4 +412,47 @@ fn a_writer_that_failed_does_not_finish() {
     assert!(matches!(error, Error::PlaintextTooLong { bound: 4 }));
     let error = into_envelope_error(writer.finish().unwrap_err()).unwrap();
     assert!(matches!(error, Error::AlreadyFailed));
+}
+
+#[test]
+fn a_header_is_padded_to_exactly_the_length_wanted() {
+    let keyring = keyring();
+    let natural = blocking::encrypt(&keyring, b"text", &unsigned()).unwrap();
+    let length = |message: &[u8]| {
+        let header = UnverifiedHeader::parse_whole(message, &DecryptOptions::default()).unwrap();
+        let keys = header.claims().encrypted_data_keys();
+        let padded = keys.last().unwrap().provider_id() == PADDING_PROVIDER_ID;
+        (header.length(), padded)
+    };
+    let (shortest, _) = length(&natural);
+    let seal = |wanted| {
+        let options = unsigned().with_header_length(wanted);
+        blocking::encrypt(&keyring, b"text", &options)
+    };
+    // Six bytes for the lengths of an entry, sixteen for its provider id.
+    for (wanted, padded) in [
+        (0, false),
+        (22, true),
+        (23, true),
+        (800, true),
+        (22 + 65_535, true),
+    ] {
+        let message = seal(shortest + wanted).unwrap();
+        assert_eq!(length(&message), (shortest + wanted, padded));
+        let opened = open(&keyring, &message, &DecryptOptions::default()).unwrap();
+        assert_eq!(opened, b"text");
+    }
+    for wanted in [
+        0,
+        shortest - 1,
+        shortest + 1,
+        shortest + 21,
+        shortest + 22 + 65_536,
+    ] {
+        assert!(matches!(
+            seal(wanted),
+            Err(Error::HeaderDoesNotFit { length, padding: 22, wanted: found })
+                if (length, found) == (shortest, wanted)
+        ));
+    }
 }

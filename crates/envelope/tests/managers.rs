@@ -17,8 +17,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use envelope::keyring::{Attempt, KeyRequest, KeyringError};
 use envelope::{
-    AlgorithmSuite, CacheLimits, CachingManager, DataKey, EncryptOptions, EncryptedDataKey,
-    EncryptionContext, Encryptor, Error, ErrorKind, Keyring, MaterialsCache, MaterialsManager,
+    AlgorithmSuite, CacheLimits, CachingManager, CommitmentPolicy, DataKey, DecryptionMaterials,
+    DecryptionRequest, EncryptOptions, EncryptedDataKey, EncryptionContext, EncryptionMaterials,
+    EncryptionRequest, Encryptor, Error, ErrorKind, Keyring, MaterialsCache, MaterialsManager,
     OutputBuffer, RawAes, RequiredEncryptionContext, UnverifiedHeader, WrappingKey, blocking,
 };
 use futures::executor::block_on;
@@ -95,6 +96,188 @@ fn a_key_that_is_demanded_must_be_given() {
         RequiredEncryptionContext::new(raw("key"), ["aws-crypto-public-key"]),
         Err(Error::ReservedContextKey { .. })
     ));
+}
+
+// Managers that break the rules
+
+/// Asks for something else than it was asked for.
+struct Meddling {
+    inner: RawAes,
+    suite: Option<AlgorithmSuite>,
+    policy: CommitmentPolicy,
+    context: Option<EncryptionContext>,
+}
+
+#[async_trait]
+impl MaterialsManager for Meddling {
+    async fn encryption_materials(
+        &self,
+        request: EncryptionRequest<'_>,
+    ) -> Result<EncryptionMaterials, Error> {
+        let request = EncryptionRequest {
+            suite: self.suite.or(request.suite),
+            policy: self.policy,
+            context: self.context.as_ref().unwrap_or(request.context),
+            ..request
+        };
+        self.inner.encryption_materials(request).await
+    }
+
+    async fn decryption_materials(
+        &self,
+        request: DecryptionRequest<'_>,
+    ) -> Result<DecryptionMaterials, Error> {
+        let request = DecryptionRequest {
+            suite: self.suite.unwrap_or(request.suite),
+            policy: self.policy,
+            context: self.context.as_ref().unwrap_or(request.context),
+            ..request
+        };
+        self.inner.decryption_materials(request).await
+    }
+}
+
+fn meddling(suite: Option<AlgorithmSuite>, policy: CommitmentPolicy) -> Meddling {
+    Meddling {
+        inner: raw("key"),
+        suite,
+        policy,
+        context: None,
+    }
+}
+
+/// The reason why materials are refused.
+fn inconsistent<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
+    match result {
+        Err(error @ Error::InconsistentMaterials { reason }) => {
+            assert_eq!(
+                error.to_string(),
+                format!("the materials are inconsistent: {reason}")
+            );
+            reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn materials_are_held_against_the_request() {
+    let version_1 = AlgorithmSuite::AES_256_GCM_IV12_TAG16_HKDF_SHA256;
+    let allowing = CommitmentPolicy::RequireEncryptAllowDecrypt;
+    let forbidding = CommitmentPolicy::ForbidEncryptAllowDecrypt;
+    let default = EncryptOptions::default();
+    let seal = |manager: &dyn MaterialsManager, options: &EncryptOptions| {
+        blocking::encrypt(manager, b"text", options)
+    };
+    // A suite that the policy forbids, and one that was not asked for.
+    let manager = meddling(Some(version_1), forbidding);
+    assert!(matches!(
+        seal(&manager, &default),
+        Err(Error::PolicyForbidsEncrypt { suite, .. }) if suite == version_1
+    ));
+    let manager = meddling(Some(UNSIGNED), allowing);
+    let signed = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
+    assert_eq!(
+        inconsistent(seal(&manager, &default.clone().with_suite(signed))),
+        "they are for another algorithm suite than the one asked for"
+    );
+    // On reading, the same two.
+    let message = seal(&raw("key"), &default.clone().with_suite(UNSIGNED)).unwrap();
+    let open =
+        |manager: &dyn MaterialsManager, options| blocking::decrypt(manager, &message, &options);
+    let strict = || envelope::DecryptOptions::default();
+    let manager = meddling(Some(version_1), forbidding);
+    assert!(matches!(
+        open(&manager, strict()),
+        Err(Error::PolicyForbidsDecrypt { suite, .. }) if suite == version_1
+    ));
+    assert_eq!(
+        inconsistent(open(&manager, support::opening())),
+        "they are for another algorithm suite than the message"
+    );
+    // A required key that the inner manager drops.
+    let dropping = || Meddling {
+        context: Some(EncryptionContext::default()),
+        ..meddling(None, allowing)
+    };
+    let manager = RequiredEncryptionContext::new(dropping(), ["a"]).unwrap();
+    let options = default.clone().with_context(context(&[("a", "1")]));
+    assert_eq!(
+        inconsistent(seal(&manager, &options)),
+        "a required encryption-context key is missing from them"
+    );
+}
+
+#[test]
+fn a_keyring_without_keys_writes_nothing() {
+    #[derive(Debug)]
+    struct Silent(usize, usize);
+
+    #[async_trait]
+    impl Keyring for Silent {
+        async fn wrap_key(
+            &self,
+            _: &DataKey,
+            _: KeyRequest<'_>,
+        ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
+            Ok(vec![
+                EncryptedDataKey::new("p", vec![0; self.1], []);
+                self.0
+            ])
+        }
+
+        async fn unwrap_key(
+            &self,
+            _: &[EncryptedDataKey],
+            _: KeyRequest<'_>,
+        ) -> Result<DataKey, Vec<Attempt>> {
+            Err(Vec::new())
+        }
+    }
+    let seal =
+        |count, length| blocking::encrypt(&Silent(count, length), b"", &EncryptOptions::default());
+    assert_eq!(
+        inconsistent(seal(0, 0)),
+        "a message needs at least one encrypted data key"
+    );
+    assert_eq!(
+        inconsistent(seal(65_536, 0)),
+        "a message holds at most 65535 encrypted data keys"
+    );
+    assert_eq!(
+        inconsistent(seal(1, 65_536)),
+        "a field of an encrypted data key exceeds 65535 bytes"
+    );
+}
+
+#[test]
+fn a_context_read_from_a_signed_message_is_not_bound_to_another() {
+    let message = blocking::encrypt(
+        &raw("key"),
+        b"text",
+        &EncryptOptions::default().with_context(context(&[("a", "1")])),
+    );
+    let opened = blocking::decrypt(&raw("key"), &message.unwrap(), &support::opening()).unwrap();
+    for suite in AlgorithmSuite::ALL {
+        let options = support::sealing(suite).with_context(opened.context.clone());
+        assert!(matches!(
+            blocking::encrypt(&raw("key"), b"text", &options),
+            Err(Error::ReservedContextKey { key }) if key == "aws-crypto-public-key"
+        ));
+        let options = options.with_context(opened.context.without_reserved());
+        let message = blocking::encrypt(&raw("key"), b"text", &options).unwrap();
+        let expecting = support::opening().expect_context(context(&[("a", "1")]));
+        blocking::decrypt(&raw("key"), &message, &expecting).unwrap();
+    }
+    // Nor by way of the manager alone.
+    let request = EncryptionRequest {
+        suite: None,
+        policy: CommitmentPolicy::default(),
+        context: &opened.context,
+        plaintext_length: None,
+    };
+    let materials = block_on(raw("key").encryption_materials(request));
+    assert!(matches!(materials, Err(Error::ReservedContextKey { .. })));
 }
 
 // Caching

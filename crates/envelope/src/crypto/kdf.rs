@@ -1,7 +1,8 @@
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 use crate::error::{Error, Result};
 use crate::secret::{DataKey, DerivedKey};
@@ -41,18 +42,18 @@ impl MessageKeys {
                 (key.len() == output.len()).then_some(())
             }
             KeyDerivation::HkdfSha256 => {
-                let (_, hkdf) = Hkdf::<Sha256>::extract(None, key);
-                hkdf.expand_multi_info(&[&id, message_id], output).ok()
+                hkdf::<Sha256>(None, key, &mut [(&[&id, message_id], output)])
             }
             KeyDerivation::HkdfSha384 => {
-                let (_, hkdf) = Hkdf::<Sha384>::extract(None, key);
-                hkdf.expand_multi_info(&[&id, message_id], output).ok()
+                hkdf::<Sha384>(None, key, &mut [(&[&id, message_id], output)])
             }
             KeyDerivation::HkdfSha512Commit => {
-                let (_, hkdf) = Hkdf::<Sha512>::extract(Some(message_id), key);
-                hkdf.expand(b"COMMITKEY", commitment.insert([0; COMMITMENT_LENGTH]))
-                    .and_then(|()| hkdf.expand_multi_info(&[&id, b"DERIVEKEY"], output))
-                    .ok()
+                let commitment = commitment.insert([0; COMMITMENT_LENGTH]);
+                let mut outputs: [(&[&[u8]], &mut [u8]); 2] = [
+                    (&[b"COMMITKEY"], commitment),
+                    (&[&id, b"DERIVEKEY"], output),
+                ];
+                hkdf::<Sha512>(Some(message_id), key, &mut outputs)
             }
         });
         Ok(Self {
@@ -77,6 +78,20 @@ impl MessageKeys {
         }
         Err(Error::CommitmentMismatch)
     }
+}
+
+/// One HKDF-Extract, then an HKDF-Expand for each info (in parts) and output (RFC 5869).
+pub(crate) fn hkdf<H: EagerHash>(
+    salt: Option<&[u8]>,
+    key: &[u8],
+    outputs: &mut [(&[&[u8]], &mut [u8])],
+) -> Option<()> {
+    let (mut extracted, hkdf) = Hkdf::<H>::extract(salt, key);
+    // Every output follows from it.
+    extracted.as_mut_slice().zeroize();
+    outputs
+        .iter_mut()
+        .try_for_each(|(info, output)| hkdf.expand_multi_info(info, output).ok())
 }
 
 /// Which hash the HMAC of a counter-mode derivation uses.
@@ -127,7 +142,7 @@ fn counter_mode_with<M: Mac + KeyInit + Clone>(
         if let Some(bytes) = digest.get(..block.len()) {
             block.copy_from_slice(bytes);
         }
-        zeroize::Zeroize::zeroize(digest.as_mut_slice());
+        digest.as_mut_slice().zeroize();
     }
     Ok(())
 }

@@ -51,10 +51,11 @@ fn number(error: &Error) -> usize {
         Error::SignatureNotValid => 39,
         Error::TrailingBytes => 40,
         Error::AlreadyFailed => 41,
+        Error::HeaderDoesNotFit { .. } => 42,
     }
 }
 
-const VARIANTS: usize = 42;
+const VARIANTS: usize = 43;
 
 fn not_unwrapped() -> Error {
     let key = |provider: &str, name: &str| (provider.to_owned(), name.to_owned());
@@ -318,6 +319,15 @@ fn samples() -> Vec<(Error, ErrorKind, &'static str)> {
             Error::AlreadyFailed,
             InvalidRequest,
             "an earlier error ended this operation; start again with a new one",
+        ),
+        (
+            Error::HeaderDoesNotFit {
+                length: 1010,
+                padding: 22,
+                wanted: 1024,
+            },
+            InvalidRequest,
+            "the header takes 1010 bytes, and 22 more to be padded; it cannot be made 1024 bytes long: raise the header length",
         ),
     ]
 }

@@ -147,7 +147,10 @@ impl Keyring for RawEcdh {
         let generated;
         let (mine, theirs) = match &self.scheme {
             Scheme::Discovery { .. } => {
-                return Err(self.failed("a discovery keyring encrypts nothing; name the recipient"));
+                return Err(KeyringError::misconfigured(
+                    self.description.to_string(),
+                    "a discovery keyring encrypts nothing; name the recipient",
+                ));
             }
             Scheme::Static { mine, theirs } => (mine, theirs),
             Scheme::Ephemeral { theirs } => {

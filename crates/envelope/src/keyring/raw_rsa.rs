@@ -4,13 +4,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, check_namespace, first_to_open};
-use crate::crypto::Refused;
+use crate::crypto::kdf::{self, CounterHash};
 use crate::crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
+use crate::crypto::{Refused, random};
 use crate::encrypted_data_key::EncryptedDataKey;
-use crate::error::Result;
-use crate::secret::DataKey;
+use crate::error::{Error, Result};
+use crate::secret::{DataKey, DerivedKey};
 
-/// Every failure looks the same, so that nobody learns whether a padding was right.
+/// Every failure of OAEP looks the same, so that nobody learns whether a padding was right.
 const DOES_NOT_OPEN: &str = "does not open: another private key, another padding, or tampered";
 
 /// Wraps data keys with RSA: the public key encrypts, the private key decrypts.
@@ -18,6 +19,10 @@ const DOES_NOT_OPEN: &str = "does not open: another private key, another padding
 /// Unlike the other keyrings this one does not bind the encryption context to the wrapped key;
 /// only the message's header does. Neither key is derived from the other: give the one that the
 /// work needs. Source: AWS Encryption SDK specification, "Raw RSA Keyring".
+///
+/// With PKCS#1 v1.5 a key that does not open is not reported as such: a made-up data key takes its
+/// place, and the message fails as not authentic. Put such a keyring last in a
+/// [`Multi`](crate::Multi).
 ///
 /// ```
 /// use envelope::{DecryptOptions, EncryptOptions, RawRsa, RsaPadding, RsaPrivateKey};
@@ -43,14 +48,16 @@ pub struct RawRsa {
     padding: RsaPadding,
     public_key: Option<RsaPublicKey>,
     private_key: Option<RsaPrivateKey>,
+    /// Keys what stands for a data key that PKCS#1 v1.5 padding hides badly.
+    stand_in: DerivedKey,
 }
 
 impl RawRsa {
     /// A keyring without a key yet. Whoever decrypts needs the same namespace, name and padding.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for the namespace `aws-kms`, which
-    /// belongs to AWS KMS, and for a namespace or name that does not fit its field.
+    /// [`Error::InvalidOption`] for the namespace `aws-kms`, which belongs to AWS KMS, and for a
+    /// namespace or name that does not fit its field; [`Error::Randomness`].
     pub fn new(
         namespace: impl Into<String>,
         name: impl Into<String>,
@@ -65,6 +72,7 @@ impl RawRsa {
             padding,
             public_key: None,
             private_key: None,
+            stand_in: random_key()?,
         })
     }
 
@@ -104,9 +112,36 @@ impl RawRsa {
         key: &EncryptedDataKey,
         request: KeyRequest<'_>,
     ) -> Option<DataKey> {
-        let mut bytes = private_key.decrypt(self.padding, key.ciphertext()).ok()?;
-        DataKey::from_bytes(std::mem::take(&mut *bytes), request.suite).ok()
+        let decrypted = private_key.decrypt(self.padding, key.ciphertext());
+        let opened = decrypted.ok().and_then(|mut bytes| {
+            DataKey::from_bytes(std::mem::take(&mut *bytes), request.suite).ok()
+        });
+        if self.padding != RsaPadding::Pkcs1 {
+            return opened;
+        }
+        // Bad PKCS#1 v1.5 padding must not be told from a wrong key (Bleichenbacher's attack): it
+        // gives a key that nobody knows, always the same for one ciphertext, which then fails at
+        // the commitment or the header's tag as any wrong key does ("implicit rejection").
+        let stand_in = self.stand_in(key.ciphertext(), request).ok()?;
+        Some(opened.unwrap_or(stand_in))
     }
+
+    fn stand_in(&self, ciphertext: &[u8], request: KeyRequest<'_>) -> Result<DataKey> {
+        DataKey::fill_with(request.suite, |output| {
+            let secret = self.stand_in.expose();
+            kdf::counter_mode(CounterHash::Sha384, secret, b"stand-in", ciphertext, output)
+        })
+    }
+}
+
+fn random_key() -> Result<DerivedKey> {
+    let mut filled = Ok(());
+    let key = DerivedKey::fill_with(48, |output| {
+        filled = random::fill(output);
+        Some(())
+    });
+    filled?;
+    key.ok_or(Error::Randomness)
 }
 
 #[async_trait]
@@ -118,7 +153,10 @@ impl Keyring for RawRsa {
     ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
         let failed = |reason| KeyringError::new(self.description.to_string(), reason);
         let public_key = self.public_key.as_ref().ok_or_else(|| {
-            failed("there is no public key; encrypting needs one, it is never derived")
+            KeyringError::misconfigured(
+                self.description.to_string(),
+                "there is no public key; encrypting needs one, it is never derived",
+            )
         })?;
         let wrapped = public_key
             .encrypt(self.padding, data_key.expose())

@@ -83,6 +83,14 @@ impl HeaderFields<'_> {
         Ok(bytes)
     }
 
+    /// Length of what follows the body, in bytes.
+    pub(crate) fn authentication_length(suite: AlgorithmSuite) -> usize {
+        match suite.message_version() {
+            VERSION_1 => 12 + 16,
+            _ => 16,
+        }
+    }
+
     /// What follows the body: its tag, in version 1 behind the IV.
     pub(crate) fn authentication(suite: AlgorithmSuite, iv: &[u8; 12], tag: &[u8; 16]) -> Vec<u8> {
         match suite.message_version() {
@@ -154,7 +162,7 @@ impl Header {
                 value => return Err(Error::UnsupportedType { value }),
             },
             VERSION_2 => {}
-            _ if looks_like_base64(input) => return Err(Error::Base64Input),
+            _ if looks_like_base64(input)? => return Err(Error::Base64Input),
             _ => return Err(Error::UnsupportedVersion { version }),
         }
         let id = reader.u16("the algorithm suite id")?;
@@ -244,10 +252,19 @@ fn read_content(reader: &mut Reader<'_>, content_type: u8) -> Result<Content> {
 
 /// The version and the suite's first bits give base64 text a fixed beginning: `AY` for version 1
 /// with its type byte, `AgR4` and `AgV4` for version 2.
-fn looks_like_base64(input: &[u8]) -> bool {
-    [b"AY".as_slice(), b"AgR4", b"AgV4"]
-        .iter()
-        .any(|beginning| input.starts_with(beginning))
+fn looks_like_base64(input: &[u8]) -> Result<bool> {
+    let mut beginnings = [b"AY".as_slice(), b"AgR4", b"AgV4"].into_iter();
+    // However the input is cut, the answer is the same.
+    if beginnings
+        .clone()
+        .any(|b| b.len() > input.len() && b.starts_with(input))
+    {
+        return Err(Error::Truncated {
+            field: "the version",
+            offset: input.len() as u64,
+        });
+    }
+    Ok(beginnings.any(|beginning| input.starts_with(beginning)))
 }
 
 /// Specification, "AAD": a 16-bit total length, then nothing or a count and that many pairs.

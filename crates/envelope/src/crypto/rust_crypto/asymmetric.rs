@@ -17,6 +17,11 @@ use crate::secret::DerivedKey;
 
 pub(crate) struct RsaPublicKey(rsa::PublicKey);
 
+/// Length of the modulus in bits: its bytes alone would count leading zeros.
+fn bits(key: &impl PublicKeyParts) -> usize {
+    key.n().bit_width() as usize
+}
+
 impl RsaPublicKey {
     pub(crate) fn from_spki(der: &[u8]) -> Result<Self, Refused> {
         rsa::PublicKey::from_public_key_der(der)
@@ -25,7 +30,7 @@ impl RsaPublicKey {
     }
 
     pub(crate) fn bits(&self) -> usize {
-        self.0.size() * 8
+        bits(&self.0)
     }
 
     pub(crate) fn encrypt(&self, padding: RsaPadding, plain: &[u8]) -> Result<Vec<u8>, Refused> {
@@ -57,7 +62,7 @@ impl RsaPrivateKey {
     }
 
     pub(crate) fn bits(&self) -> usize {
-        self.0.size() * 8
+        bits(&*self.0)
     }
 
     pub(crate) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Refused> {
