@@ -22,6 +22,8 @@ pub(crate) struct Batch {
     suite: AlgorithmSuite,
     keyring: KeyDescription,
     required: Vec<&'static str>,
+    /// Pads our headers to this length in bytes; no peer does that.
+    header_length: Option<usize>,
     cases: Vec<Case>,
 }
 
@@ -53,10 +55,15 @@ fn contexts() -> Vec<BTreeMap<String, String>> {
     ]
 }
 
-/// All lengths at all frame lengths with the contexts in turn, then all contexts at the usual one.
-/// 2^20 frames are a message of their own, below.
-fn cases() -> Vec<Case> {
-    let contexts = contexts();
+/// All lengths at all frame lengths with all contexts. 1 MiB in short frames is a message of its
+/// own, below.
+fn every_case() -> Vec<Case> {
+    let contexts = contexts().into_iter();
+    contexts.flat_map(|context| cases(&[context])).collect()
+}
+
+/// All lengths at all frame lengths with these contexts in turn.
+fn cases(contexts: &[BTreeMap<String, String>]) -> Vec<Case> {
     let mut turn = contexts.iter().cycle();
     let mut cases = Vec::new();
     for frame_length in FRAME_LENGTHS {
@@ -73,76 +80,73 @@ fn cases() -> Vec<Case> {
             });
         }
     }
-    cases.extend(contexts.into_iter().map(|context| Case {
-        frame_length: USUAL_FRAME_LENGTH,
-        context,
-        length: 10_000,
-    }));
     cases
 }
 
-/// Every suite with every keyring that the peer has; then many frames, and required contexts.
+/// All contexts at the usual frame length.
+fn context_cases() -> Vec<Case> {
+    let contexts = contexts().into_iter();
+    contexts
+        .map(|context| Case {
+            frame_length: USUAL_FRAME_LENGTH,
+            context,
+            length: 10_000,
+        })
+        .collect()
+}
+
+/// Every suite with every keyring that the peer has, then with all that one keyring can be asked.
 pub(crate) fn batches(peer: PeerKind, keys: &Keys) -> Result<Vec<Batch>> {
     let mut batches = Vec::new();
     let aes = keys.strongest_aes().context("there is an AES key")?;
     for suite in AlgorithmSuite::ALL {
+        let batch = |keyring: &KeyDescription, cases| Batch {
+            suite,
+            keyring: keyring.clone(),
+            required: Vec::new(),
+            header_length: None,
+            cases,
+        };
         for keyring in keys.descriptions(peer) {
-            batches.push(Batch {
-                suite,
-                keyring,
-                required: Vec::new(),
-                cases: cases(),
-            });
+            let mut cases = cases(&contexts());
+            cases.extend(context_cases());
+            batches.push(batch(&keyring, cases));
         }
+        batches.push(batch(&aes, every_case()));
+        batches.push(Batch {
+            header_length: Some(6000),
+            ..batch(&aes, context_cases())
+        });
         // 65 536 frames.
-        batches.push(Batch::of_one(suite, aes.clone(), 16, MIB));
+        batches.push(batch(&aes, vec![Case::of_frames(16)]));
         if peer.has_ecdh_and_required_context() {
-            let contexts = contexts()
-                .into_iter()
-                .filter(|pairs| pairs.contains_key("tenant"));
+            let mut cases = context_cases();
+            cases.retain(|case| case.context.contains_key("tenant"));
             batches.push(Batch {
-                suite,
-                keyring: aes.clone(),
                 required: vec!["Kind", "tenant"],
-                cases: contexts
-                    .map(|context| Case {
-                        frame_length: USUAL_FRAME_LENGTH,
-                        context,
-                        length: 10_000,
-                    })
-                    .collect(),
+                ..batch(&aes, cases)
             });
         }
-    }
-    // 1 048 576 frames, once with and once without a signature.
-    for suite in [
-        AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
-        AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384,
-    ] {
-        batches.push(Batch::of_one(suite, aes.clone(), 1, MIB));
+        // 1 048 576 frames, once without and once with a signature.
+        if suite.commits() {
+            batches.push(batch(&aes, vec![Case::of_frames(1)]));
+        }
     }
     Ok(batches)
 }
 
-impl Batch {
-    fn of_one(
-        suite: AlgorithmSuite,
-        keyring: KeyDescription,
-        frame_length: u32,
-        length: usize,
-    ) -> Self {
+impl Case {
+    /// 1 MiB in frames of this length.
+    fn of_frames(frame_length: u32) -> Self {
         Self {
-            suite,
-            keyring,
-            required: Vec::new(),
-            cases: vec![Case {
-                frame_length,
-                context: BTreeMap::new(),
-                length,
-            }],
+            frame_length,
+            context: BTreeMap::new(),
+            length: MIB,
         }
     }
+}
 
+impl Batch {
     pub(crate) fn label(&self) -> String {
         format!("suite {:04x}, {}", self.suite.id(), self.keyring.label())
     }
@@ -154,9 +158,10 @@ impl Batch {
     /// Those of the messages that the peer can write.
     pub(crate) fn written_by(&self, peer: PeerKind) -> Self {
         let mut batch = self.clone();
+        let padded = batch.header_length.is_some();
         batch
             .cases
-            .retain(|case| peer.writes_frame_length(case.frame_length));
+            .retain(|case| !padded && peer.writes_frame_length(case.frame_length));
         batch
     }
 
@@ -190,11 +195,14 @@ impl Batch {
         };
         let manager = self.keyring.open(true, &self.required)?;
         for (id, case) in self.cases.iter().enumerate() {
-            let options = EncryptOptions::default()
+            let mut options = EncryptOptions::default()
                 .with_suite(self.suite)
                 .with_policy(policy)
                 .with_frame_length(case.frame_length)
                 .with_context(EncryptionContext::new(case.context.clone())?);
+            if let Some(length) = self.header_length {
+                options = options.with_header_length(length);
+            }
             let message = blocking::encrypt(&manager, &plaintext(case.length), &options)?;
             fs::write(message_path(folder, id), message)?;
         }

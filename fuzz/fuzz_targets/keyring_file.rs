@@ -1,4 +1,4 @@
-//! Whatever a keyring file holds, it is read or refused in one line of its own.
+//! Whatever a keyring file holds, it is read or refused in words.
 #![no_main]
 
 use envelope_cli::KeyringFile;

@@ -1,10 +1,12 @@
 //! The command line as typed.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use envelope::{AlgorithmSuite, CommitmentPolicy, EcCurve, EncryptionContext};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::error::Error;
 use crate::place::Place;
@@ -92,10 +94,10 @@ pub(crate) enum KeygenKind {
 #[derive(Debug, Parser)]
 pub(crate) struct Encrypt {
     /// What to encrypt: a path, or - for standard input
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = OsStringValueParser::new().try_map(Place::parse))]
     pub(crate) source: Place,
     /// Where the message goes: a path, or - for standard output
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", value_parser = OsStringValueParser::new().try_map(Place::parse))]
     pub(crate) target: Place,
     #[command(flatten)]
     pub(crate) context: ContextArgs,
@@ -117,10 +119,10 @@ pub(crate) struct Encrypt {
 #[derive(Debug, Parser)]
 pub(crate) struct Decrypt {
     /// The message: a path, or - for standard input
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = OsStringValueParser::new().try_map(Place::parse))]
     pub(crate) source: Place,
     /// Where the plaintext goes: a path, or - for standard output
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", value_parser = OsStringValueParser::new().try_map(Place::parse))]
     pub(crate) target: Place,
     #[command(flatten)]
     pub(crate) context: ContextArgs,
@@ -138,14 +140,20 @@ pub(crate) struct Decrypt {
     #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_FRAME_LENGTH)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_frame_length: u64,
+    /// Refuse longer headers; a header is held in memory until it verified
+    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_HEADER_LENGTH)]
+    pub(crate) max_header_length: usize,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
 }
 
 #[derive(Debug, Parser)]
 pub(crate) struct Inspect {
+    /// Refuse longer headers; a header is held in memory
+    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_HEADER_LENGTH)]
+    pub(crate) max_header_length: usize,
     /// The message: a path, or - for standard input
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", value_parser = OsStringValueParser::new().try_map(Place::parse))]
     pub(crate) source: Place,
 }
 
@@ -175,25 +183,53 @@ pub(crate) struct ContextArgs {
 impl ContextArgs {
     /// All pairs given.
     pub(crate) fn load(&self) -> Result<EncryptionContext, Error> {
-        let mut pairs = BTreeMap::new();
+        let mut pairs = Vec::new();
         if let Some(path) = &self.context_file {
             let fault = |what: String| Error::Usage(format!("{}: {what}", path.display()));
             let text = std::fs::read_to_string(path)
                 .map_err(|error| fault(format!("cannot read the context file: {error}")))?;
-            pairs = serde_json::from_str(&text).map_err(|error| {
+            let Pairs(found) = serde_json::from_str(&text).map_err(|error| {
                 fault(format!(
                     "the context file must be a JSON object of strings: {error}"
                 ))
             })?;
+            pairs = found;
         }
-        for (key, value) in &self.context {
-            if pairs.insert(key.clone(), value.clone()).is_some() {
-                return Err(Error::Usage(format!(
-                    "the context key {key:?} is given twice; give it once"
-                )));
-            }
+        pairs.extend_from_slice(&self.context);
+        pairs.sort();
+        if let Some([(key, _), _]) = pairs.array_windows().find(|[(a, _), (b, _)]| a == b) {
+            return Err(Error::Usage(format!(
+                "the context key {key:?} is given twice; give it once"
+            )));
         }
         EncryptionContext::new(pairs).map_err(|error| Error::envelope("--context", error))
+    }
+}
+
+/// The pairs of a JSON object as they stand: a map would lose those that stand twice.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs, M::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use envelope::{CachingManager, Keyring, MaterialsManager, Multi};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -114,11 +115,26 @@ impl Entry {
     }
 }
 
-/// The message alone: the error's own text may quote the line, and with it a key.
+/// Names the field, and never shows its value.
 fn parse_table<T: DeserializeOwned>(table: toml::Table) -> Result<T, String> {
-    table
-        .try_into()
-        .map_err(|error: toml::de::Error| error.message().to_owned())
+    serde_path_to_error::deserialize(table).map_err(|error| {
+        let message = without_value(error.inner().message());
+        match error.path().iter().next() {
+            Some(Segment::Map { .. }) => format!("field {:?}: {message}", error.path().to_string()),
+            _ => message,
+        }
+    })
+}
+
+/// The message without the value that it quotes, which may be a key.
+fn without_value(message: &str) -> String {
+    let quoting = ["invalid type: ", "invalid value: ", "invalid length "];
+    match message.rsplit_once(", expected ") {
+        Some((found, expected)) if quoting.iter().any(|begin| found.starts_with(begin)) => {
+            format!("must be {expected}")
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// The fault and its line.
@@ -128,9 +144,9 @@ fn describe(error: &toml::de::Error, text: &str) -> String {
         Some(before) => format!(
             "line {}: {}",
             before.matches('\n').count() + 1,
-            error.message()
+            without_value(error.message())
         ),
-        None => error.message().to_owned(),
+        None => without_value(error.message()),
     }
 }
 

@@ -77,34 +77,36 @@ impl Output {
     }
 }
 
+/// Long reports are cut here, as the text is: a hostile message can hold 65 535 keys.
+const LISTED_KEYS: usize = 20;
+
 fn failure_json(failure: Failure, message: &str, error: &Error) -> Value {
     let mut object = json!({ "kind": failure.name(), "message": message });
     if let (Some(report), Some(fields)) = (error.not_unwrapped(), object.as_object_mut()) {
-        let keys = report
-            .keys()
-            .iter()
-            .enumerate()
-            .map(|(index, (provider, name))| {
-                let attempts = report.attempts().iter().filter(|a| a.index() == index);
-                let attempts: Vec<_> = attempts
-                    .map(|attempt| {
-                        json!({
-                            "keyring": attempt.keyring(),
-                            "outcome": if attempt.failed() { "failed" } else { "skipped" },
-                            "reason": attempt.reason(),
-                        })
+        let listed = report.keys().iter().take(LISTED_KEYS);
+        let keys = listed.enumerate().map(|(index, (provider, name))| {
+            let attempts = report.attempts().iter().filter(|a| a.index() == index);
+            let attempts: Vec<_> = attempts
+                .map(|attempt| {
+                    json!({
+                        "keyring": attempt.keyring(),
+                        "outcome": if attempt.failed() { "failed" } else { "skipped" },
+                        "reason": attempt.reason(),
                     })
-                    .collect();
-                json!({ "provider_id": provider, "key": name, "attempts": attempts })
-            });
+                })
+                .collect();
+            json!({ "provider_id": provider, "key": name, "attempts": attempts })
+        });
         fields.insert("encrypted_data_keys".to_owned(), keys.collect());
+        let count = report.keys().len();
+        fields.insert("encrypted_data_key_count".to_owned(), count.into());
     }
     object
 }
 
 /// Prints what is wrong with the command line itself, or the help that was asked for.
 pub(crate) fn parse_failure(error: &clap::Error) -> ExitCode {
-    let arguments: Vec<_> = std::env::args().collect();
+    let arguments: Vec<_> = std::env::args_os().collect();
     let json = arguments.iter().any(|argument| argument == "--output=json")
         || arguments
             .windows(2)

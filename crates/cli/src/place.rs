@@ -1,8 +1,8 @@
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use envelope_fs::PendingFile;
 use url::Url;
@@ -16,16 +16,15 @@ pub(crate) enum Place {
     Path(PathBuf),
 }
 
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "-" {
+impl Place {
+    /// As typed: a path need not be text, a URL is.
+    pub(crate) fn parse(argument: OsString) -> Result<Self, String> {
+        if argument == "-" {
             return Ok(Self::Standard);
         }
-        if !text.contains("://") {
-            return Ok(Self::Path(text.into()));
-        }
+        let Some(text) = argument.to_str().filter(|text| text.contains("://")) else {
+            return Ok(Self::Path(argument.into()));
+        };
         let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
         match url.scheme() {
             "file" => url

@@ -92,6 +92,13 @@ fn a_wrong_keyring_file_is_named_with_entry_field_and_remedy() {
 
 #[test]
 fn no_error_shows_a_key() {
+    let number = Folder::new();
+    number.write("plain", "text");
+    number.write("keyring.toml", raw_aes("n", "key-hex = 12345678901234567"));
+    let run = number.keyed(&["encrypt", "plain", "sealed"]);
+    run.fails(2, &["key 1", "field \"key-hex\"", "must be a string"]);
+    assert!(!run.errors().contains("1234"), "{}", run.errors());
+
     let folder = Folder::new();
     folder.write("plain", "text");
     let secret = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
@@ -100,6 +107,15 @@ fn no_error_shows_a_key() {
         raw_aes("n", &format!("key-base64 = \"{secret}\"")),
         raw_aes("n", &format!("key-hex = \"{secret}\"")),
         raw_aes("n", &format!("key-base64 = [\"{secret}\"]")),
+        raw_aes("n", &format!("key-base64 = {{ key = \"{secret}\" }}")),
+        raw_aes("n", &format!("material-description = \"{secret}\"")),
+        raw_aes("n", &format!("key-base64 = \"\"\"{secret}")),
+        format!("key = \"{secret}\""),
+        format!("cache = \"{secret}\""),
+        format!(
+            "{}[cache]\nmax-age = \"{secret}\"",
+            raw_aes("n", "key-file = \"a.key\"")
+        ),
     ] {
         folder.write("keyring.toml", entry);
         let run = folder.keyed(&["encrypt", "plain", "sealed"]);
@@ -186,6 +202,48 @@ fn a_key_that_others_may_read_is_refused() {
             "chmod 600",
         ],
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_need_not_be_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let name = OsStr::from_bytes(b"caf\xe9");
+    fs::write(folder.path("plain"), "text").unwrap();
+    let run = |arguments: &[&OsStr]| {
+        let mut command = folder.command(&["--keyring", "keyring.toml"]);
+        command.args(arguments).output().unwrap()
+    };
+    let [encrypt, decrypt, plain, copy] = ["encrypt", "decrypt", "plain", "copy"].map(OsStr::new);
+    assert_eq!(run(&[encrypt, plain, name]).status.code(), Some(0));
+    assert_eq!(run(&[decrypt, name, copy]).status.code(), Some(0));
+    assert_eq!(folder.read("copy"), b"text");
+    let context = OsStr::from_bytes(b"--context=a=\xff");
+    assert_eq!(run(&[encrypt, plain, copy, context]).status.code(), Some(2));
+}
+
+#[test]
+fn a_long_header_is_read_when_it_may_be_long() {
+    let folder = Folder::new();
+    let key = raw_aes(&"n".repeat(60_000), "key-file = \"a.key\"");
+    folder.write("keyring.toml", key.repeat(20));
+    folder
+        .piped(b"text", &["encrypt", "-", "sealed"])
+        .succeeds();
+    folder
+        .keyed(&["decrypt", "sealed", "-"])
+        .fails(4, &["1048576 bytes", "header length"]);
+    folder
+        .run(&["inspect", "sealed"])
+        .fails(4, &["header length"]);
+    let raised = ["--max-header-length", "2000000"];
+    let decrypt = [&["decrypt", "sealed", "-"][..], &raised].concat();
+    assert_eq!(folder.keyed(&decrypt).succeeds(), b"text");
+    folder
+        .run(&[&["inspect", "sealed"][..], &raised].concat())
+        .succeeds();
 }
 
 #[test]

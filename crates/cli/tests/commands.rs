@@ -121,6 +121,10 @@ fn the_context_is_bound_and_demanded() {
     };
     encrypt(&["aws-crypto-x=1"]).fails(2, &["reserved", "aws-crypto-x"]);
     encrypt(&["a=1", "a=2"]).fails(2, &["\"a\"", "twice"]);
+    folder.write("context.json", r#"{"a": "1", "a": "2"}"#);
+    folder
+        .keyed(&["encrypt", "plain", "new", "--context-file", "context.json"])
+        .fails(2, &["\"a\"", "twice"]);
     folder.write("context.json", r#"{"a": 1}"#);
     folder
         .keyed(&["encrypt", "plain", "new", "--context-file", "context.json"])

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::Write;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use support::Folder;
+use support::{Folder, raw_aes};
 
 /// Most memory that any run may have taken, in KiB.
 const MAXIMUM: i64 = 32 << 10;
@@ -71,6 +71,13 @@ fn no_run_takes_more_than_32_mib() {
         run(&folder, "many", "opened", &["decrypt", "-", "-"]),
         Some(3)
     );
+    // The same for a keyring of many keys, as JSON.
+    folder.write(
+        "keyring.toml",
+        raw_aes("a", "key-file = \"a.key\"").repeat(6),
+    );
+    let decrypt = ["--output", "json", "decrypt", "-", "-"];
+    assert_eq!(run(&folder, "many", "opened", &decrypt), Some(3));
     // A header without end.
     folder.write("endless", [&keys[..], &vec![0xff; 3 << 20]].concat());
     assert_eq!(

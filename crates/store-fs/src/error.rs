@@ -28,7 +28,7 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// The path is a folder, a device or a pipe.
+    /// The source is a folder, or the target a folder, a device or a pipe.
     #[error("{} is not a regular file; name one", path.display())]
     NotAFile {
         /// The path given.

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::path::Path;
 
 use envelope::io::{copy, read_header};
@@ -27,7 +27,8 @@ pub async fn encrypt_file<M: MaterialsManager + ?Sized>(
     let mut plaintext = open_source(source, Some(target))?;
     let refused = || Error::envelope(source);
     let mut request = options.request().map_err(refused())?;
-    if let Ok(metadata) = plaintext.metadata() {
+    // Only of a regular file is the length known: that of a pipe is 0.
+    if let Some(metadata) = plaintext.metadata().ok().filter(Metadata::is_file) {
         request.plaintext_length.get_or_insert(metadata.len());
     }
     let materials = manager.encryption_materials(request).await;

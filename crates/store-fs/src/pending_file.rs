@@ -89,16 +89,20 @@ impl PendingFile {
 
     /// Puts the file in its place: content on disk first, then the name.
     ///
+    /// A folder that may be written and not read cannot be synced: there the name reaches the disk
+    /// when the operating system pleases.
+    ///
     /// # Errors
-    /// [`Error::Io`]; the target is then as it was before.
+    /// [`Error::Io`]; the target is then as it was before, unless it was the disk that refused to
+    /// sync its folder.
     pub fn commit(mut self) -> Result<()> {
         let target = self.target.clone();
-        self.file
-            .sync_all()
-            .map_err(Error::io("write to disk", &target))?;
+        let written = |error| Error::io("write to disk", &target)(error);
+        self.file.sync_all().map_err(written)?;
+        let folder = open_folder(&target)?;
         fs::rename(&self.temporary, &target).map_err(Error::io("replace", &target))?;
         self.committed = true;
-        sync_folder(&target)
+        folder.map_or(Ok(()), |folder| folder.sync_all().map_err(written))
     }
 }
 
@@ -173,16 +177,19 @@ fn is_at(file: &File, path: &Path) -> bool {
     same().unwrap_or(false)
 }
 
-/// Writes the new name to disk. Only Unix lets a folder be opened for that.
-fn sync_folder(target: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(Error::io("write to disk", folder))?;
+/// The folder of the target, to be synced. Only Unix lets folders be opened for that, and only
+/// those who may read them.
+fn open_folder(target: &Path) -> Result<Option<File>> {
+    if !cfg!(unix) {
+        return Ok(None);
     }
-    Ok(())
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match File::open(folder) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(Error::io("open", folder)(error)),
+    }
 }

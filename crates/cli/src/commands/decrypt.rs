@@ -71,6 +71,7 @@ fn options(command: &Decrypt) -> Result<DecryptOptions, Error> {
         .expect_context(command.context.load()?)
         .with_policy(command.rules.commitment_policy)
         .with_maximum_frame_length(command.max_frame_length)
+        .with_maximum_header_length(command.max_header_length)
         .allow_unverified_signature();
     if command.fail_on_signed {
         options = options.fail_on_signed();

@@ -19,8 +19,9 @@ use crate::place::Source;
 pub(crate) fn run(command: &Inspect, output: &Output) -> Result<(), Error> {
     let source = Source::open(&command.source, None)?;
     // A description harms nobody, so every suite may be described.
-    let options =
-        DecryptOptions::default().with_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt);
+    let options = DecryptOptions::default()
+        .with_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt)
+        .with_maximum_header_length(command.max_header_length);
     let failed = Error::copy(&source.name, "standard output");
     let mut reader = Interruptible(source.reader);
     let (header, body) = read_header(&mut reader, &options).map_err(failed)?;

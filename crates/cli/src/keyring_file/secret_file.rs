@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// No key file is longer, in bytes; more is not worth reading.
-const LONGEST_KEY_FILE: u64 = 64 << 10;
+const LONGEST_KEY_FILE: u32 = 64 << 10;
 
 /// The file's bytes, if only its owner may use it. `field` names it in errors.
 pub(super) fn read_private(
@@ -49,8 +49,9 @@ fn beside(keyring_file: &Path, path: &Path) -> std::path::PathBuf {
 }
 
 fn read(file: File) -> Result<Zeroizing<Vec<u8>>, String> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.take(LONGEST_KEY_FILE)
+    // Room for all of it: a vector that grows leaves its old memory behind, key and all.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST_KEY_FILE as usize + 1));
+    file.take(LONGEST_KEY_FILE.into())
         .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot read the file: {error}"))?;
     Ok(bytes)
