@@ -150,20 +150,17 @@ fn padding(length: usize, wanted: usize) -> Result<Option<EncryptedDataKey>> {
     if length == wanted {
         return Ok(None);
     }
-    let entry = EncryptedDataKey::new(PADDING_PROVIDER_ID, [], []);
+    // No field is empty: the JavaScript SDK refuses entries with empty ones.
+    let entry = |room| EncryptedDataKey::new(PADDING_PROVIDER_ID, "padding", vec![0; room]);
+    let shortest = entry(1).length();
     wanted
-        .checked_sub(length + entry.length())
+        .checked_sub(length + shortest)
+        .map(|room| room + 1)
         .filter(|room| *room <= usize::from(u16::MAX))
-        .map(|room| {
-            Some(EncryptedDataKey::new(
-                PADDING_PROVIDER_ID,
-                [],
-                vec![0; room],
-            ))
-        })
+        .map(|room| Some(entry(room)))
         .ok_or(Error::HeaderDoesNotFit {
             length,
-            padding: entry.length(),
+            padding: shortest,
             wanted,
         })
 }

@@ -429,13 +429,15 @@ fn a_header_is_padded_to_exactly_the_length_wanted() {
         let options = unsigned().with_header_length(wanted);
         blocking::encrypt(&keyring, b"text", &options)
     };
-    // Six bytes for the lengths of an entry, sixteen for its provider id.
+    // Six bytes for the lengths of an entry, sixteen for its provider id, seven for its info, and
+    // one at least for its ciphertext.
+    const LEAST: usize = 30;
     for (wanted, padded) in [
         (0, false),
-        (22, true),
-        (23, true),
+        (LEAST, true),
+        (LEAST + 1, true),
         (800, true),
-        (22 + 65_535, true),
+        (LEAST + 65_534, true),
     ] {
         let message = seal(shortest + wanted).unwrap();
         assert_eq!(length(&message), (shortest + wanted, padded));
@@ -446,12 +448,12 @@ fn a_header_is_padded_to_exactly_the_length_wanted() {
         0,
         shortest - 1,
         shortest + 1,
-        shortest + 21,
-        shortest + 22 + 65_536,
+        shortest + LEAST - 1,
+        shortest + LEAST + 65_535,
     ] {
         assert!(matches!(
             seal(wanted),
-            Err(Error::HeaderDoesNotFit { length, padding: 22, wanted: found })
+            Err(Error::HeaderDoesNotFit { length, padding: LEAST, wanted: found })
                 if (length, found) == (shortest, wanted)
         ));
     }

@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use envelope::{EncryptionContext, MaterialsManager};
+
+use crate::encrypted_store::EncryptedStore;
+use crate::settings::{ListedSizes, Settings};
+
+/// Sets up an [`EncryptedStore`].
+#[derive(Debug)]
+pub struct EncryptedStoreBuilder<S> {
+    store: S,
+    settings: Settings,
+}
+
+impl<S> EncryptedStoreBuilder<S> {
+    pub(crate) fn new(store: S) -> Self {
+        Self {
+            store,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Cuts objects into frames of this many plaintext bytes, 1 or more.
+    #[must_use]
+    pub fn frame_length(mut self, frame_length: u32) -> Self {
+        self.settings.frame_length = frame_length.max(1);
+        self
+    }
+
+    /// Pads headers to this many bytes. Choose it once for all objects of a store: with
+    /// [`ListedSizes::Computed`] their listed sizes follow from it. Writing an object whose keys
+    /// and context need more fails.
+    #[must_use]
+    pub fn header_length(mut self, header_length: usize) -> Self {
+        self.settings.header_length = header_length;
+        self
+    }
+
+    /// Sends multipart uploads in parts of this many bytes; the last may be shorter. Some stores
+    /// demand 5 MiB or more.
+    #[must_use]
+    pub fn part_length(mut self, part_length: usize) -> Self {
+        self.settings.part_length = part_length.max(1);
+        self
+    }
+
+    /// Remembers the header of an object for this long after it was read, and with it the key that
+    /// opens the object. A range of such an object takes one request and no call to a key service.
+    /// Zero remembers nothing.
+    #[must_use]
+    pub fn header_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.header_lifetime = lifetime;
+        self
+    }
+
+    /// Finds listed sizes in this way.
+    #[must_use]
+    pub fn listed_sizes(mut self, listed_sizes: ListedSizes) -> Self {
+        self.settings.listed_sizes = listed_sizes;
+        self
+    }
+
+    /// Binds this context to every object that is written, and demands it of every object read.
+    #[must_use]
+    pub fn context(mut self, context: EncryptionContext) -> Self {
+        self.settings.context = context;
+        self
+    }
+
+    /// Binds each object to its path, so that nobody can put one object in another's place.
+    /// Objects then cannot be copied or renamed.
+    #[must_use]
+    pub fn bind_paths(mut self) -> Self {
+        self.settings.bind_paths = true;
+        self
+    }
+
+    /// The store, with these keys.
+    #[must_use]
+    pub fn build(self, manager: impl MaterialsManager + 'static) -> EncryptedStore<S> {
+        EncryptedStore::from_parts(self.store, manager, self.settings)
+    }
+}

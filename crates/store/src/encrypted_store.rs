@@ -1,0 +1,267 @@
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use envelope::{Encryptor, MaterialsManager, OutputBuffer};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+};
+
+use crate::attributes::hide_encoding;
+use crate::builder::EncryptedStoreBuilder;
+use crate::error::Error;
+use crate::header_cache::HeaderCache;
+use crate::settings::{ListedSizes, Settings};
+use crate::upload::EncryptedUpload;
+
+/// An object store over another one that sees only ciphertext.
+///
+/// Each object is one framed message under suite `0478`, with a data key of its own. Whoever holds
+/// the keys reads whole objects and ranges, authenticated frame by frame; sizes are those of the
+/// plaintext. ETags, versions and times are the inner store's. Cloning shares everything.
+///
+/// A size that is listed, or told by `head`, is what the object claims; it is verified when the
+/// end of the object is read.
+pub struct EncryptedStore<S> {
+    shared: Arc<Shared<S>>,
+}
+
+struct Shared<S> {
+    inner: S,
+    manager: Box<dyn MaterialsManager>,
+    settings: Settings,
+    headers: HeaderCache,
+}
+
+impl<S> EncryptedStore<S> {
+    /// Encrypts what goes into `store` with these keys: frames of 64 KiB, headers of 1024 bytes,
+    /// parts of 8 MiB, an empty context.
+    #[must_use]
+    pub fn new(store: S, manager: impl MaterialsManager + 'static) -> Self {
+        Self::from_parts(store, manager, Settings::default())
+    }
+
+    /// Sets up something else.
+    #[must_use]
+    pub fn builder(store: S) -> EncryptedStoreBuilder<S> {
+        EncryptedStoreBuilder::new(store)
+    }
+
+    pub(crate) fn from_parts(
+        inner: S,
+        manager: impl MaterialsManager + 'static,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                inner,
+                manager: Box::new(manager),
+                headers: HeaderCache::new(settings.header_lifetime),
+                settings,
+            }),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &S {
+        &self.shared.inner
+    }
+
+    pub(crate) fn manager(&self) -> &dyn MaterialsManager {
+        &*self.shared.manager
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderCache {
+        &self.shared.headers
+    }
+}
+
+impl<S> Clone for EncryptedStore<S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for EncryptedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptedStore")
+            .field("inner", self.inner())
+            .field("settings", self.settings())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Display> fmt::Display for EncryptedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncryptedStore({})", self.inner())
+    }
+}
+
+impl<S: ObjectStore> EncryptedStore<S> {
+    async fn encryptor(
+        &self,
+        location: &Path,
+        extensions: &object_store::Extensions,
+        plaintext_length: Option<u64>,
+    ) -> Result<Encryptor> {
+        let options = self.settings().encrypt_options(location, extensions)?;
+        let refused = Error::envelope(location);
+        let mut request = options.request().map_err(&refused)?;
+        request.plaintext_length = plaintext_length;
+        let materials = self.manager().encryption_materials(request).await;
+        materials
+            .and_then(|materials| Encryptor::new(materials, &options))
+            .map_err(refused)
+    }
+
+    /// Copies and renames move ciphertext with its keys, which a bound path forbids.
+    fn check_movable(&self, location: &Path) -> Result<()> {
+        match self.settings().bind_paths {
+            true => Err(Error::PathsAreBound {
+                location: location.clone(),
+            }
+            .into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The plaintext's size in place of the ciphertext's.
+    async fn plain_meta(self, meta: ObjectMeta) -> Result<ObjectMeta> {
+        match self.settings().listed_sizes {
+            ListedSizes::Computed => {
+                let layout = self.settings().layout();
+                let size = layout.and_then(|layout| layout.plaintext_len(meta.size));
+                let size = size.map_err(Error::envelope(&meta.location))?;
+                Ok(ObjectMeta { size, ..meta })
+            }
+            ListedSizes::LookedUp { .. } => {
+                let options = GetOptions::new().with_head(true);
+                let looked_up = self.read_head(&meta.location, options).await?;
+                Ok(looked_up.meta)
+            }
+        }
+    }
+
+    fn plain_list(
+        &self,
+        listed: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let store = self.clone();
+        let concurrency = match self.settings().listed_sizes {
+            ListedSizes::Computed => 1,
+            ListedSizes::LookedUp { concurrency } => concurrency.max(1),
+        };
+        listed
+            .map_ok(move |meta| store.clone().plain_meta(meta))
+            .try_buffered(concurrency)
+            .boxed()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let length = payload.content_length() as u64;
+        let mut encryptor = self
+            .encryptor(location, &opts.extensions, Some(length))
+            .await?;
+        let refused = Error::envelope(location);
+        let layout = self.settings().layout().map_err(&refused)?;
+        let capacity = layout.ciphertext_len(length).map_err(&refused)?;
+        let mut sealed = OutputBuffer::with_capacity(usize::try_from(capacity).unwrap_or(0));
+        for bytes in payload.iter() {
+            encryptor.update(bytes, &mut sealed).map_err(&refused)?;
+        }
+        encryptor.finish(&mut sealed).map_err(&refused)?;
+        let message = PutPayload::from(sealed.into_vec());
+        let opts = PutOptions {
+            attributes: hide_encoding(&opts.attributes),
+            ..opts
+        };
+        self.inner().put_opts(location, message, opts).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let encryptor = self.encryptor(location, &opts.extensions, None).await?;
+        let opts = PutMultipartOptions {
+            attributes: hide_encoding(&opts.attributes),
+            ..opts
+        };
+        let inner = self.inner().put_multipart_opts(location, opts).await?;
+        let part_length = self.settings().part_length;
+        let upload = EncryptedUpload::new(inner, location.clone(), encryptor, part_length);
+        Ok(Box::new(upload))
+    }
+
+    async fn get_opts(&self, location: &Path, mut options: GetOptions) -> Result<GetResult> {
+        if options.head {
+            return self.read_head(location, options).await;
+        }
+        match options.range.take() {
+            None => self.read_whole(location, options).await,
+            Some(range) => self.read_range(location, options, &range).await,
+        }
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.read_ranges(location, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner().delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.plain_list(self.inner().list(prefix))
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.plain_list(self.inner().list_with_offset(prefix, offset))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let listed = self.inner().list_with_delimiter(prefix).await?;
+        let objects = futures::stream::iter(listed.objects.into_iter().map(Ok));
+        Ok(ListResult {
+            objects: self.plain_list(objects.boxed()).try_collect().await?,
+            ..listed
+        })
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.check_movable(from)?;
+        self.inner().copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.check_movable(from)?;
+        self.inner().rename_opts(from, to, options).await
+    }
+}

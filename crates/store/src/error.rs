@@ -1,0 +1,78 @@
+use envelope::ErrorKind;
+use object_store::path::Path;
+
+/// Name of this store in errors of `object_store`.
+const STORE: &str = "EncryptedStore";
+
+/// Why an encrypted object could not be written or read. It is the source of the
+/// [`object_store::Error`] that an operation returns.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The object is no message, or one that does not open.
+    #[error("{location}: {source}")]
+    Envelope {
+        /// The object.
+        location: Path,
+        /// What is wrong with it, its keys or the options.
+        source: envelope::Error,
+    },
+    /// The store changed the object between two requests of one read, more often than it was
+    /// tried again.
+    #[error("{location} is overwritten again and again while it is read; read it later")]
+    ChangesWhileRead {
+        /// The object.
+        location: Path,
+    },
+    /// The store says nothing that tells two versions of an object apart.
+    #[error(
+        "{location}: the store gives neither an ETag nor a version, so a range cannot be read safely; read the whole object"
+    )]
+    NoVersion {
+        /// The object.
+        location: Path,
+    },
+    /// The object's path is bound to its content.
+    #[error(
+        "{location}: paths are bound to content, so objects cannot be copied or renamed; read and write them anew"
+    )]
+    PathsAreBound {
+        /// The object.
+        location: Path,
+    },
+}
+
+impl Error {
+    pub(crate) fn envelope(
+        location: &Path,
+    ) -> impl Fn(envelope::Error) -> object_store::Error + Send + use<> {
+        let location = location.clone();
+        move |source| {
+            Self::Envelope {
+                location: location.clone(),
+                source,
+            }
+            .into()
+        }
+    }
+}
+
+impl From<Error> for object_store::Error {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Envelope { location, source } if source.kind() == ErrorKind::NoKey => {
+                Self::PermissionDenied {
+                    path: location.to_string(),
+                    source: error.into(),
+                }
+            }
+            Error::PathsAreBound { .. } => Self::NotSupported {
+                source: error.into(),
+            },
+            _ => Self::Generic {
+                store: STORE,
+                source: error.into(),
+            },
+        }
+    }
+}

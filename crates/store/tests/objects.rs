@@ -1,0 +1,287 @@
+//! What goes in, what is bound, and what is refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise, and shares helpers with others"
+)]
+
+mod support;
+
+use std::sync::Arc;
+
+use envelope::{EncryptionContext, RawAes, WrappingKey};
+use envelope_store::{EncryptedStore, Error, Opened};
+use futures::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, Extensions, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
+    PutMultipartOptions, PutOptions,
+};
+use support::{keyring, put_now};
+
+fn context(pairs: &[(&str, &str)]) -> EncryptionContext {
+    EncryptionContext::new(pairs.iter().copied()).unwrap()
+}
+
+fn with(context: &EncryptionContext) -> Extensions {
+    let mut extensions = Extensions::new();
+    extensions.insert(context.clone());
+    extensions
+}
+
+fn path() -> Path {
+    Path::from("a/object")
+}
+
+/// Our own error inside one of `object_store`'s.
+fn cause(error: &object_store::Error) -> &Error {
+    let mut source: &(dyn std::error::Error + 'static) = error;
+    loop {
+        if let Some(found) = source.downcast_ref::<Error>() {
+            return found;
+        }
+        source = source.source().unwrap();
+    }
+}
+
+fn envelope_error(error: &object_store::Error) -> &envelope::Error {
+    match cause(error) {
+        Error::Envelope { source, .. } => source,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn contexts_of_store_and_request_are_bound_and_demanded() {
+    let inner = Arc::new(InMemory::new());
+    let build = |context: EncryptionContext| {
+        EncryptedStore::builder(Arc::clone(&inner))
+            .context(context)
+            .build(keyring())
+    };
+    let store = build(context(&[("tenant", "acme")]));
+    let invoice = context(&[("kind", "invoice")]);
+    let options = PutOptions {
+        extensions: with(&invoice),
+        ..PutOptions::default()
+    };
+    store
+        .put_opts(&path(), "text".into(), options)
+        .await
+        .unwrap();
+
+    for range in [None, Some((1..3).into())] {
+        let get = |store: &EncryptedStore<Arc<InMemory>>, extensions| {
+            let options = GetOptions {
+                extensions,
+                range: range.clone(),
+                ..GetOptions::default()
+            };
+            let store = store.clone();
+            async move { store.get_opts(&path(), options).await }
+        };
+        for extensions in [Extensions::new(), with(&invoice)] {
+            let result = get(&store, extensions).await.unwrap();
+            let opened = result.extensions.get::<Opened>().unwrap();
+            assert_eq!(
+                *opened.context(),
+                context(&[("tenant", "acme"), ("kind", "invoice")])
+            );
+            assert!(opened.suite().commits() && !opened.suite().is_signed());
+        }
+        // The cached header was opened under other pairs; these are not taken from it.
+        let wrong = get(&store, with(&context(&[("kind", "letter")])))
+            .await
+            .unwrap_err();
+        assert!(matches!(
+            envelope_error(&wrong),
+            envelope::Error::ContextMismatch { .. }
+        ));
+        let other = build(context(&[("tenant", "other")]));
+        let wrong = get(&other, Extensions::new()).await.unwrap_err();
+        assert!(matches!(
+            envelope_error(&wrong),
+            envelope::Error::ContextMismatch { .. }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_bound_path_finds_swapped_objects() {
+    let inner = Arc::new(InMemory::new());
+    let store = EncryptedStore::builder(Arc::clone(&inner))
+        .bind_paths()
+        .build(keyring());
+    let (a, b) = (Path::from("a"), Path::from("b"));
+    store.put(&a, "one".into()).await.unwrap();
+    store.put(&b, "two".into()).await.unwrap();
+    assert_eq!(store.get(&a).await.unwrap().bytes().await.unwrap(), "one");
+    let refused = store.copy(&a, &b).await.unwrap_err();
+    assert!(matches!(cause(&refused), Error::PathsAreBound { .. }));
+    assert!(matches!(refused, object_store::Error::NotSupported { .. }));
+    assert!(store.rename(&a, &b).await.is_err());
+    // The operator swaps them all the same.
+    inner.copy(&a, &b).await.unwrap();
+    let error = store.get(&b).await.unwrap_err();
+    assert!(
+        matches!(envelope_error(&error), envelope::Error::ContextMismatch { key } if key == "object-path")
+    );
+}
+
+#[tokio::test]
+async fn attributes_and_modes_pass_and_ciphertext_claims_no_encoding() {
+    let inner = Arc::new(InMemory::new());
+    let store = EncryptedStore::new(Arc::clone(&inner), keyring());
+    let attributes = Attributes::from_iter([
+        (Attribute::ContentType, "text/csv"),
+        (Attribute::ContentEncoding, "gzip"),
+        (Attribute::Metadata("owner".into()), "me"),
+    ]);
+    let options = PutOptions {
+        attributes: attributes.clone(),
+        ..PutOptions::default()
+    };
+    store
+        .put_opts(&path(), "text".into(), options)
+        .await
+        .unwrap();
+    let multipart = PutMultipartOptions {
+        attributes: attributes.clone(),
+        ..PutMultipartOptions::default()
+    };
+    let other = Path::from("b");
+    let mut upload = store.put_multipart_opts(&other, multipart).await.unwrap();
+    upload.put_part("text".into()).await.unwrap();
+    upload.complete().await.unwrap();
+    for location in [path(), other] {
+        let stored = inner.get(&location).await.unwrap();
+        assert_eq!(stored.attributes.get(&Attribute::ContentEncoding), None);
+        assert_eq!(store.get(&location).await.unwrap().attributes, attributes);
+        let head = store
+            .get_opts(&location, GetOptions::new().with_head(true))
+            .await
+            .unwrap();
+        assert_eq!(head.attributes, attributes);
+        let range = GetOptions::new().with_range(Some(0..2));
+        let ranged = store.get_opts(&location, range).await.unwrap();
+        assert_eq!(ranged.attributes, attributes);
+    }
+    let create = store
+        .put_opts(&path(), "new".into(), PutMode::Create.into())
+        .await;
+    assert!(matches!(
+        create,
+        Err(object_store::Error::AlreadyExists { .. })
+    ));
+    assert_eq!(
+        store.get(&path()).await.unwrap().bytes().await.unwrap(),
+        "text"
+    );
+}
+
+#[tokio::test]
+async fn empty_objects_and_odd_names_work() {
+    let store = EncryptedStore::new(InMemory::new(), keyring());
+    for name in ["x", "a b", "ü/🗼", "%2F", "a+b=c&d", "..x", "CON"] {
+        let location = Path::from(name);
+        store.put(&location, "".into()).await.unwrap();
+        assert_eq!(store.head(&location).await.unwrap().size, 0);
+        assert!(
+            store
+                .get(&location)
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let suffix = GetOptions::new().with_range(Some(object_store::GetRange::Suffix(5)));
+        let read = store.get_opts(&location, suffix).await.unwrap();
+        assert_eq!((read.range.clone(), read.meta.size), (0..0, 0));
+        assert!(read.bytes().await.unwrap().is_empty());
+        assert!(store.get_range(&location, 0..1).await.is_err());
+    }
+    let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
+    assert_eq!(listed.len(), 7);
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_refused_by_name() {
+    let inner = Arc::new(InMemory::new());
+    let store = EncryptedStore::new(Arc::clone(&inner), keyring());
+    for bytes in [&b""[..], b"\x02\x04", b"a plaintext", &[b'x'; 5000]] {
+        put_now(&inner, &path(), bytes.to_vec());
+        let errors = [
+            store.get(&path()).await.map(drop).unwrap_err(),
+            store.get_range(&path(), 0..1).await.map(drop).unwrap_err(),
+            store.head(&path()).await.map(drop).unwrap_err(),
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.contains("a/object"), "{text}");
+            assert!(matches!(
+                envelope_error(&error),
+                envelope::Error::Truncated { .. } | envelope::Error::UnsupportedVersion { .. }
+            ));
+        }
+    }
+    // A length that no object of this store has.
+    put_now(&inner, &path(), vec![0; 100]);
+    let listed: Result<Vec<_>, _> = store.list(None).try_collect().await;
+    let error = listed.unwrap_err();
+    assert!(matches!(
+        envelope_error(&error),
+        envelope::Error::ImpossibleLength { length: 100 }
+    ));
+    let missing = store.get(&Path::from("missing")).await.unwrap_err();
+    assert!(matches!(missing, object_store::Error::NotFound { .. }));
+}
+
+#[tokio::test]
+async fn a_missing_key_is_a_missing_permission() {
+    let inner = Arc::new(InMemory::new());
+    let store = EncryptedStore::new(Arc::clone(&inner), keyring());
+    store.put(&path(), "text".into()).await.unwrap();
+    let stranger = RawAes::new("acme", "other", WrappingKey::generate().unwrap()).unwrap();
+    let stranger = EncryptedStore::new(inner, stranger);
+    for error in [
+        stranger.get(&path()).await.map(drop).unwrap_err(),
+        stranger
+            .get_range(&path(), 0..1)
+            .await
+            .map(drop)
+            .unwrap_err(),
+    ] {
+        assert!(matches!(
+            &error,
+            object_store::Error::PermissionDenied { .. }
+        ));
+        assert!(matches!(
+            envelope_error(&error),
+            envelope::Error::NotUnwrapped(_)
+        ));
+    }
+    // Sizes need no key.
+    assert_eq!(stranger.head(&path()).await.unwrap().size, 4);
+}
+
+#[tokio::test]
+async fn a_header_that_does_not_fit_is_refused_before_anything_is_sent() {
+    let inner = Arc::new(InMemory::new());
+    let store = EncryptedStore::builder(Arc::clone(&inner))
+        .header_length(150)
+        .build(keyring());
+    let error = store.put(&path(), "text".into()).await.unwrap_err();
+    assert!(matches!(
+        envelope_error(&error),
+        envelope::Error::HeaderDoesNotFit { wanted: 150, .. }
+    ));
+    assert!(store.put_multipart(&path()).await.is_err());
+    let listed: Vec<_> = inner.list(None).try_collect().await.unwrap();
+    assert!(listed.is_empty());
+}
