@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use envelope::{Encryptor, MaterialsManager, OutputBuffer};
+use envelope::MaterialsManager;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
@@ -12,12 +12,10 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-use crate::attributes::hide_encoding;
 use crate::builder::EncryptedStoreBuilder;
 use crate::error::Error;
 use crate::header_cache::HeaderCache;
 use crate::settings::{ListedSizes, Settings};
-use crate::upload::EncryptedUpload;
 
 /// An object store over another one that sees only ciphertext.
 ///
@@ -108,22 +106,6 @@ impl<S: fmt::Display> fmt::Display for EncryptedStore<S> {
 }
 
 impl<S: ObjectStore> EncryptedStore<S> {
-    async fn encryptor(
-        &self,
-        location: &Path,
-        extensions: &object_store::Extensions,
-        plaintext_length: Option<u64>,
-    ) -> Result<Encryptor> {
-        let options = self.settings().encrypt_options(location, extensions)?;
-        let refused = Error::envelope(location);
-        let mut request = options.request().map_err(&refused)?;
-        request.plaintext_length = plaintext_length;
-        let materials = self.manager().encryption_materials(request).await;
-        materials
-            .and_then(|materials| Encryptor::new(materials, &options))
-            .map_err(refused)
-    }
-
     /// Copies and renames move ciphertext with its keys, which a bound path forbids.
     fn check_movable(&self, location: &Path) -> Result<()> {
         match self.settings().bind_paths {
@@ -177,24 +159,7 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
-        let length = payload.content_length() as u64;
-        let mut encryptor = self
-            .encryptor(location, &opts.extensions, Some(length))
-            .await?;
-        let refused = Error::envelope(location);
-        let layout = self.settings().layout().map_err(&refused)?;
-        let capacity = layout.ciphertext_len(length).map_err(&refused)?;
-        let mut sealed = OutputBuffer::with_capacity(usize::try_from(capacity).unwrap_or(0));
-        for bytes in payload.iter() {
-            encryptor.update(bytes, &mut sealed).map_err(&refused)?;
-        }
-        encryptor.finish(&mut sealed).map_err(&refused)?;
-        let message = PutPayload::from(sealed.into_vec());
-        let opts = PutOptions {
-            attributes: hide_encoding(&opts.attributes),
-            ..opts
-        };
-        self.inner().put_opts(location, message, opts).await
+        self.put_with(self.manager(), location, payload, opts).await
     }
 
     async fn put_multipart_opts(
@@ -202,15 +167,7 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let encryptor = self.encryptor(location, &opts.extensions, None).await?;
-        let opts = PutMultipartOptions {
-            attributes: hide_encoding(&opts.attributes),
-            ..opts
-        };
-        let inner = self.inner().put_multipart_opts(location, opts).await?;
-        let part_length = self.settings().part_length;
-        let upload = EncryptedUpload::new(inner, location.clone(), encryptor, part_length);
-        Ok(Box::new(upload))
+        self.upload_with(self.manager(), location, opts).await
     }
 
     async fn get_opts(&self, location: &Path, mut options: GetOptions) -> Result<GetResult> {

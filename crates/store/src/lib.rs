@@ -8,8 +8,10 @@ mod error;
 mod header_cache;
 mod opened;
 mod read;
+mod reencrypt;
 mod settings;
 mod upload;
+mod write;
 
 pub use builder::EncryptedStoreBuilder;
 pub use encrypted_store::EncryptedStore;

@@ -29,8 +29,8 @@ const COALESCE: u64 = 1 << 20;
 type ByteStream = BoxStream<'static, Result<Bytes>>;
 
 /// The beginning of an object, before any of it is trusted.
-struct Beginning {
-    header: UnverifiedHeader,
+pub(crate) struct Beginning {
+    pub(crate) header: UnverifiedHeader,
     meta: ObjectMeta,
     attributes: object_store::Attributes,
     /// All that was fetched, from the object's first byte on.
@@ -273,7 +273,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
 
     /// Fetches as much of the object's beginning as its header takes. The caller's conditions go
     /// with the first request; later ones are pinned to what it saw.
-    async fn beginning(
+    pub(crate) async fn beginning(
         &self,
         location: &Path,
         options: &GetOptions,

@@ -285,3 +285,109 @@ async fn a_header_that_does_not_fit_is_refused_before_anything_is_sent() {
     let listed: Vec<_> = inner.list(None).try_collect().await.unwrap();
     assert!(listed.is_empty());
 }
+
+#[tokio::test]
+async fn an_object_gets_other_keys_and_keeps_the_rest() {
+    let other = || {
+        let key = WrappingKey::from_bytes(&mut [8; 32]).unwrap();
+        RawAes::new("acme", "other", key).unwrap()
+    };
+    // At once, and in parts.
+    for length in [0, 900, 20_000] {
+        let inner = Arc::new(InMemory::new());
+        let build = || EncryptedStore::builder(Arc::clone(&inner)).part_length(5000);
+        let (store, rotated) = (build().build(keyring()), build().build(other()));
+        let options = PutOptions {
+            attributes: Attributes::from_iter([(Attribute::ContentEncoding, "gzip")]),
+            extensions: with(&context(&[("kind", "invoice")])),
+            ..PutOptions::default()
+        };
+        let plaintext = vec![7; length];
+        store
+            .put_opts(&path(), plaintext.clone().into(), options)
+            .await
+            .unwrap();
+        let before = inner.get(&path()).await.unwrap().bytes().await.unwrap();
+        store.reencrypt(&path(), &other()).await.unwrap();
+
+        let old = store.get(&path()).await.unwrap_err();
+        assert!(matches!(old, object_store::Error::PermissionDenied { .. }));
+        let read = rotated.get(&path()).await.unwrap();
+        let opened = read.extensions.get::<Opened>().unwrap();
+        assert_eq!(*opened.context(), context(&[("kind", "invoice")]));
+        assert_eq!(read.attributes.len(), 1);
+        assert_eq!(
+            read.attributes
+                .get(&Attribute::ContentEncoding)
+                .unwrap()
+                .as_ref(),
+            "gzip"
+        );
+        assert_eq!(read.bytes().await.unwrap(), plaintext);
+        // Another message altogether: no tag shares key and nonce with the old one's.
+        let after = inner.get(&path()).await.unwrap().bytes().await.unwrap();
+        let ids = [&before, &after].map(|message| {
+            let options = envelope::DecryptOptions::default();
+            let header = envelope::UnverifiedHeader::parse_whole(message, &options).unwrap();
+            header.claims().message_id().to_vec()
+        });
+        assert_ne!(ids[0], ids[1]);
+    }
+}
+
+#[tokio::test]
+async fn inspecting_needs_no_key() {
+    let inner = Arc::new(InMemory::new());
+    let store = EncryptedStore::new(Arc::clone(&inner), keyring());
+    store.put(&path(), "text".into()).await.unwrap();
+    let key = WrappingKey::generate().unwrap();
+    let stranger = EncryptedStore::new(inner, RawAes::new("a", "b", key).unwrap());
+    let header = stranger.inspect(&path()).await.unwrap();
+    assert_eq!(header.length(), envelope_store::DEFAULT_HEADER_LENGTH);
+    assert_eq!(
+        header.claims().frame_length(),
+        envelope_store::DEFAULT_FRAME_LENGTH
+    );
+    let keys = header.claims().encrypted_data_keys();
+    assert_eq!(keys[0].key_name(), "test");
+    assert_eq!(keys[1].provider_id(), envelope::PADDING_PROVIDER_ID);
+    assert!(stranger.inspect(&Path::from("missing")).await.is_err());
+}
+
+#[tokio::test]
+async fn an_object_that_changed_meanwhile_is_not_replaced() {
+    let inner = Arc::new(InMemory::new());
+    let writer = EncryptedStore::new(Arc::clone(&inner), keyring());
+    writer.put(&path(), "old".into()).await.unwrap();
+    /// Overwrites the object while new keys are made for it.
+    struct Overwriting(EncryptedStore<Arc<InMemory>>);
+
+    #[async_trait::async_trait]
+    impl envelope::MaterialsManager for Overwriting {
+        async fn encryption_materials(
+            &self,
+            request: envelope::EncryptionRequest<'_>,
+        ) -> envelope::Result<envelope::EncryptionMaterials> {
+            self.0.put(&path(), "new".into()).await.unwrap();
+            keyring().encryption_materials(request).await
+        }
+
+        async fn decryption_materials(
+            &self,
+            request: envelope::DecryptionRequest<'_>,
+        ) -> envelope::Result<envelope::DecryptionMaterials> {
+            keyring().decryption_materials(request).await
+        }
+    }
+
+    let store = EncryptedStore::new(Arc::clone(&inner), keyring());
+    let error = store
+        .reencrypt(&path(), &Overwriting(writer.clone()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, object_store::Error::Precondition { .. }));
+    assert_eq!(
+        writer.get(&path()).await.unwrap().bytes().await.unwrap(),
+        "new"
+    );
+}
