@@ -80,7 +80,7 @@ impl RangeDecryptor {
         RangeTransform {
             opener: self.opener.clone(),
             cutter: FrameCutter::new(self.rules, plan.first_sequence),
-            complete: plan.range.is_empty(),
+            complete: plan.ciphertext.is_empty(),
             skip: plan.skip,
             left: plan.range.end - plan.range.start,
             position: plan.ciphertext.start,

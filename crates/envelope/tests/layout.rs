@@ -201,12 +201,42 @@ fn ranges_outside_the_plaintext_are_refused() {
 }
 
 #[test]
-fn an_empty_range_needs_no_bytes() {
-    for (length, at) in [(0, 0), (25, 0), (25, 10), (25, 25), (30, 30)] {
+fn an_empty_range_needs_no_bytes_before_the_end() {
+    for (length, at) in [(25, 0), (25, 10), (25, 24), (30, 29)] {
         let (message, ranges) = sealed(&numbered(length), 10);
         let plan = ranges.layout().plan(at..at, message.len() as u64).unwrap();
         assert!(plan.ciphertext().is_empty());
         let (output, result) = open(&ranges, &plan, &[], 1);
+        assert!(result.is_ok() && output.is_empty());
+    }
+}
+
+#[test]
+fn a_range_to_the_end_proves_the_end() {
+    // A header, some frames, and something else where the final frame should be: the length alone
+    // says that the plaintext ends there.
+    let (message, ranges) = sealed(&numbered(25), 10);
+    let body = ranges
+        .layout()
+        .plan(0..1, message.len() as u64)
+        .unwrap()
+        .ciphertext()
+        .start;
+    for frames in 0..3 {
+        let kept = body as usize + frames * 42;
+        let cut = [&message[..kept], &[0xaa; 40]].concat();
+        let length = ranges.layout().plaintext_len(cut.len() as u64).unwrap();
+        assert_eq!(length, frames as u64 * 10);
+        for range in [0..length, length..length, length.saturating_sub(3)..length] {
+            let plan = ranges.layout().plan(range, cut.len() as u64).unwrap();
+            let (_, result) = open(&ranges, &plan, &cut[usize_range(plan.ciphertext())], 100);
+            assert!(result.is_err(), "{plan:?}");
+        }
+    }
+    for (length, at) in [(0, 0), (25, 25), (30, 30)] {
+        let (message, ranges) = sealed(&numbered(length), 10);
+        let plan = ranges.layout().plan(at..at, message.len() as u64).unwrap();
+        let (output, result) = open(&ranges, &plan, &message[usize_range(plan.ciphertext())], 7);
         assert!(result.is_ok() && output.is_empty());
     }
 }

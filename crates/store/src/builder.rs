@@ -36,8 +36,9 @@ impl<S> EncryptedStoreBuilder<S> {
         self
     }
 
-    /// Sends multipart uploads in parts of this many bytes; the last may be shorter. Some stores
-    /// demand 5 MiB or more.
+    /// Sends multipart uploads in parts of this many bytes, whatever comes in; the last may be
+    /// shorter. Some stores demand 5 MiB or more. S3 takes 10 000 parts: choose longer ones for
+    /// objects above 78 GiB.
     #[must_use]
     pub fn part_length(mut self, part_length: usize) -> Self {
         self.settings.part_length = part_length.max(1);
@@ -46,7 +47,7 @@ impl<S> EncryptedStoreBuilder<S> {
 
     /// Remembers the header of an object for this long after it was read, and with it the key that
     /// opens the object. A range of such an object takes one request and no call to a key service.
-    /// Zero remembers nothing.
+    /// What is too old goes with the next header that is read. Zero remembers nothing.
     #[must_use]
     pub fn header_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.header_lifetime = lifetime;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use envelope::MaterialsManager;
+use futures::future::ready;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
@@ -19,8 +20,8 @@ use crate::settings::{ListedSizes, Settings};
 
 /// An object store over another one that sees only ciphertext.
 ///
-/// Each object is one framed message under suite `0478`, with a data key of its own. Whoever holds
-/// the keys reads whole objects and ranges, authenticated frame by frame; sizes are those of the
+/// Each object is one framed message under suite `0478`, with a key of its own. Whoever holds the
+/// wrapping keys reads whole objects and ranges, authenticated frame by frame; sizes are those of the
 /// plaintext. ETags, versions and times are the inner store's. Cloning shares everything.
 ///
 /// A size that is listed, or told by `head`, is what the object claims; it is verified when the
@@ -117,19 +118,22 @@ impl<S: ObjectStore> EncryptedStore<S> {
         }
     }
 
-    /// The plaintext's size in place of the ciphertext's.
-    async fn plain_meta(self, meta: ObjectMeta) -> Result<ObjectMeta> {
+    /// The plaintext's size in place of the ciphertext's; nothing when the object is gone.
+    async fn plain_meta(self, meta: ObjectMeta) -> Result<Option<ObjectMeta>> {
         match self.settings().listed_sizes {
             ListedSizes::Computed => {
                 let layout = self.settings().layout();
                 let size = layout.and_then(|layout| layout.plaintext_len(meta.size));
                 let size = size.map_err(Error::envelope(&meta.location))?;
-                Ok(ObjectMeta { size, ..meta })
+                Ok(Some(ObjectMeta { size, ..meta }))
             }
             ListedSizes::LookedUp { .. } => {
                 let options = GetOptions::new().with_head(true);
-                let looked_up = self.read_head(&meta.location, options).await?;
-                Ok(looked_up.meta)
+                match self.read_head(&meta.location, options).await {
+                    Ok(looked_up) => Ok(Some(looked_up.meta)),
+                    Err(object_store::Error::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
         }
     }
@@ -146,6 +150,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         listed
             .map_ok(move |meta| store.clone().plain_meta(meta))
             .try_buffered(concurrency)
+            .try_filter_map(|meta| ready(Ok(meta)))
             .boxed()
     }
 }

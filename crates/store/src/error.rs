@@ -32,6 +32,16 @@ pub enum Error {
         /// The object.
         location: Path,
     },
+    /// A request asks for another value of the encryption context than the store has.
+    #[error(
+        "{location}: the request's encryption context contradicts the store's at key {key:?}; use a store of its own"
+    )]
+    ContextConflict {
+        /// The object.
+        location: Path,
+        /// The key whose values differ.
+        key: String,
+    },
     /// The object's path is bound to its content.
     #[error(
         "{location}: paths are bound to content, so objects cannot be copied or renamed; read and write them anew"

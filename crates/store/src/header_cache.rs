@@ -18,17 +18,9 @@ pub(crate) struct VerifiedHeader {
     pub(crate) opened: Opened,
     /// The inner store's, sizes and ETag of the ciphertext.
     pub(crate) meta: ObjectMeta,
-    pub(crate) attributes: object_store::Attributes,
-}
-
-impl VerifiedHeader {
-    /// Whether the header was opened under all these pairs.
-    fn holds(&self, expected: &EncryptionContext) -> bool {
-        let found = self.opened.context();
-        expected
-            .iter()
-            .all(|(key, value)| found.get(key) == Some(value))
-    }
+    /// What was expected of its context. Whoever expects something else must ask for keys anew: a
+    /// manager may demand pairs that no header stores.
+    pub(crate) expected: EncryptionContext,
 }
 
 /// The last header that was read of each path, and with it the key of its object. It serves for a
@@ -55,7 +47,7 @@ impl HeaderCache {
         }
     }
 
-    /// The header of this path, if it was opened under all these pairs.
+    /// The header of this path, if it was opened under exactly these pairs.
     pub(crate) fn get(
         &self,
         location: &Path,
@@ -66,11 +58,18 @@ impl HeaderCache {
             self.remove(location);
             return None;
         }
-        header.holds(expected).then_some(header)
+        (header.expected == *expected).then_some(header)
     }
 
     pub(crate) fn insert(&self, location: &Path, header: Arc<VerifiedHeader>) {
-        self.headers.insert(location.clone(), (now(), header));
+        if self.lifetime.is_zero() {
+            return;
+        }
+        let now = now();
+        // Keys that nobody asks for again go too.
+        self.headers
+            .retain(|_, (read, _)| now.duration_since(*read) < self.lifetime);
+        self.headers.insert(location.clone(), (now, header));
     }
 
     pub(crate) fn remove(&self, location: &Path) {

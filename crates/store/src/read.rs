@@ -31,17 +31,41 @@ type ByteStream = BoxStream<'static, Result<Bytes>>;
 /// The beginning of an object, before any of it is trusted.
 pub(crate) struct Beginning {
     pub(crate) header: UnverifiedHeader,
-    meta: ObjectMeta,
-    attributes: object_store::Attributes,
+    about: About,
     /// All that was fetched, from the object's first byte on.
     bytes: Bytes,
 }
 
-/// A verified header, and the first bytes of its object if they were fetched for it.
+/// What the inner store said about an object beside its bytes.
+#[derive(Clone)]
+struct About {
+    meta: ObjectMeta,
+    attributes: object_store::Attributes,
+    extensions: object_store::Extensions,
+}
+
+impl About {
+    fn of(result: &GetResult) -> Self {
+        Self {
+            meta: result.meta.clone(),
+            attributes: show_encoding(&result.attributes),
+            extensions: result.extensions.clone(),
+        }
+    }
+}
+
+/// A verified header.
 struct Fetched {
     header: Arc<VerifiedHeader>,
-    bytes: Bytes,
-    cached: bool,
+    /// What was fetched for it, the first bytes of the object among it; nothing when the header was
+    /// remembered.
+    beginning: Option<(Bytes, About)>,
+}
+
+/// The bytes of some frames, and what the store said with them.
+struct Frames {
+    body: ByteStream,
+    about: About,
 }
 
 impl<S: ObjectStore> EncryptedStore<S> {
@@ -56,8 +80,11 @@ impl<S: ObjectStore> EncryptedStore<S> {
             .settings()
             .decrypt_options(location, &options.extensions)?;
         let result = self.inner().get_opts(location, options).await?;
-        let (meta, attributes) = (result.meta.clone(), show_encoding(&result.attributes));
-        let mut extensions = result.extensions.clone();
+        let About {
+            meta,
+            attributes,
+            mut extensions,
+        } = About::of(&result);
         let mut message = result.into_stream();
 
         let mut reader = HeaderReader::new(decrypt_options);
@@ -101,9 +128,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
             let fetched = self.header(location, &options).await?;
             let header = &fetched.header;
             let size = header.plaintext_len(location)?;
+            let remembered = fetched.beginning.is_none();
             let wanted = match range.as_range(size) {
-                Ok(wanted) if !fetched.cached || !wanted.is_empty() => wanted,
-                Err(error) if !fetched.cached => return Err(invalid_range(error)),
+                Ok(wanted) if !remembered || !wanted.is_empty() => wanted,
+                Err(error) if !remembered => return Err(invalid_range(error)),
                 _ => {
                     self.headers().remove(location);
                     continue;
@@ -113,19 +141,17 @@ impl<S: ObjectStore> EncryptedStore<S> {
             let Some(frames) = self.frames(location, &options, &fetched, &plan).await? else {
                 continue;
             };
-            let mut extensions = options.extensions.clone();
+            let Frames { body, about } = frames;
+            let mut extensions = about.extensions;
             extensions.insert(header.opened.clone());
             return Ok(GetResult {
                 payload: payload(
                     location,
-                    TransformStream::new(frames, header.ranges.open(plan)),
+                    TransformStream::new(body, header.ranges.open(plan)),
                 ),
-                meta: ObjectMeta {
-                    size,
-                    ..header.meta.clone()
-                },
+                meta: ObjectMeta { size, ..about.meta },
                 range: wanted,
-                attributes: header.attributes.clone(),
+                attributes: about.attributes,
                 extensions,
             });
         }
@@ -151,7 +177,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 .collect();
             let wanted = match wanted {
                 Ok(wanted) => wanted,
-                Err(error) if !fetched.cached => return Err(invalid_range(error)),
+                Err(error) if fetched.beginning.is_some() => return Err(invalid_range(error)),
                 Err(_) => {
                     self.headers().remove(location);
                     continue;
@@ -177,7 +203,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let plan = fetched.header.plan(location, range)?;
         let frames = self.frames(location, options, fetched, &plan).await?;
         let frames = frames.ok_or(Stopped::Overwritten)?;
-        let plaintext = TransformStream::new(frames, fetched.header.ranges.open(plan));
+        let plaintext = TransformStream::new(frames.body, fetched.header.ranges.open(plan));
         let pieces: Vec<Bytes> = into_object_store(location, plaintext).try_collect().await?;
         Ok(match <[Bytes; 1]>::try_from(pieces) {
             Ok([bytes]) => bytes,
@@ -197,18 +223,18 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let beginning = self.beginning(location, &options, &decrypt_options).await?;
         let refused = Error::envelope(location);
         let layout = beginning.header.claims().layout().map_err(&refused)?;
-        let size = layout
-            .plaintext_len(beginning.meta.size)
-            .map_err(&refused)?;
+        let About {
+            meta,
+            attributes,
+            extensions,
+        } = beginning.about;
+        let size = layout.plaintext_len(meta.size).map_err(&refused)?;
         Ok(GetResult {
             payload: GetResultPayload::Stream(stream::empty().boxed()),
-            meta: ObjectMeta {
-                size,
-                ..beginning.meta
-            },
+            meta: ObjectMeta { size, ..meta },
             range: 0..size,
-            attributes: beginning.attributes,
-            extensions: options.extensions,
+            attributes,
+            extensions,
         })
     }
 
@@ -221,15 +247,13 @@ impl<S: ObjectStore> EncryptedStore<S> {
         if let Some(header) = self.cached(location, options, &expected) {
             return Ok(Fetched {
                 header,
-                bytes: Bytes::new(),
-                cached: true,
+                beginning: None,
             });
         }
         let beginning = self.beginning(location, options, &decrypt_options).await?;
         let Beginning {
             header,
-            meta,
-            attributes,
+            about,
             bytes,
         } = beginning;
         let suite = header.claims().suite();
@@ -241,16 +265,15 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let header = Arc::new(VerifiedHeader {
             ranges,
             opened,
-            meta,
-            attributes,
+            meta: about.meta.clone(),
+            expected,
         });
         if options.version.is_none() && header.meta.e_tag.is_some() {
             self.headers().insert(location, Arc::clone(&header));
         }
         Ok(Fetched {
             header,
-            bytes,
-            cached: false,
+            beginning: Some((bytes, about)),
         })
     }
 
@@ -279,35 +302,60 @@ impl<S: ObjectStore> EncryptedStore<S> {
         options: &GetOptions,
         decrypt_options: &DecryptOptions,
     ) -> Result<Beginning> {
+        for _ in 0..TRIES {
+            let length = self.settings().header_length.max(FIRST_READ) as u64;
+            let first = GetOptions {
+                range: Some(GetRange::Bounded(0..length)),
+                head: false,
+                ..options.clone()
+            };
+            let result = match self.inner().get_opts(location, first).await {
+                Ok(result) => result,
+                Err(error) => return Err(self.explain_empty(location, options, error).await),
+            };
+            let about = About::of(&result);
+            let bytes = result.bytes().await?;
+            let complete = self.complete_header(location, options, &about, bytes, decrypt_options);
+            if let Some((header, bytes)) = complete.await? {
+                return Ok(Beginning {
+                    header,
+                    about,
+                    bytes,
+                });
+            }
+        }
+        Err(changes(location))
+    }
+
+    /// Fetches more until the header is whole. Nothing when the object is another version by then.
+    async fn complete_header(
+        &self,
+        location: &Path,
+        options: &GetOptions,
+        about: &About,
+        mut bytes: Bytes,
+        decrypt_options: &DecryptOptions,
+    ) -> Result<Option<(UnverifiedHeader, Bytes)>> {
         let refused = Error::envelope(location);
-        let mut length = self.settings().header_length.max(FIRST_READ) as u64;
-        let first = GetOptions {
-            range: Some(GetRange::Bounded(0..length)),
-            head: false,
-            ..options.clone()
-        };
-        let result = match self.inner().get_opts(location, first).await {
-            Ok(result) => result,
-            Err(error) => return Err(self.explain_empty(location, options, error).await),
-        };
-        let (meta, attributes) = (result.meta.clone(), show_encoding(&result.attributes));
-        let mut bytes = result.bytes().await?;
         loop {
-            let parsed = match (bytes.len() as u64) < meta.size {
+            let fetched = bytes.len() as u64;
+            let parsed = match fetched < about.meta.size {
                 true => UnverifiedHeader::parse(&bytes, decrypt_options),
                 false => UnverifiedHeader::parse_whole(&bytes, decrypt_options).map(Some),
             };
             if let Some(header) = parsed.map_err(&refused)? {
-                return Ok(Beginning {
-                    header,
-                    meta,
-                    attributes,
-                    bytes,
-                });
+                return Ok(Some((header, bytes)));
             }
-            length = length.saturating_mul(2);
-            let more = pinned(location, options, &meta, bytes.len() as u64..length)?;
-            let more = self.inner().get_opts(location, more).await?.bytes().await?;
+            let more = fetched..fetched.saturating_mul(2).max(1);
+            let Some(more) = self.pinned(location, options, &about.meta, more).await? else {
+                return Ok(None);
+            };
+            let more = more.bytes().await?;
+            if more.is_empty() {
+                // The store has fewer bytes than it said.
+                let header = UnverifiedHeader::parse_whole(&bytes, decrypt_options);
+                return Ok(Some((header.map_err(&refused)?, bytes)));
+            }
             bytes = [bytes, more].concat().into();
         }
     }
@@ -342,34 +390,73 @@ impl<S: ObjectStore> EncryptedStore<S> {
         options: &GetOptions,
         fetched: &Fetched,
         plan: &RangePlan,
-    ) -> Result<Option<ByteStream>> {
+    ) -> Result<Option<Frames>> {
         let wanted = plan.ciphertext();
-        let at_hand = usize::try_from(wanted.start)
-            .ok()
-            .zip(usize::try_from(wanted.end).ok())
-            .filter(|(_, end)| *end <= fetched.bytes.len());
-        if let Some((start, end)) = at_hand {
-            let bytes = fetched.bytes.slice(start..end);
-            return Ok(Some(stream::iter([Ok(bytes)]).boxed()));
+        if let Some((bytes, about)) = &fetched.beginning {
+            let at_hand = usize::try_from(wanted.start)
+                .ok()
+                .zip(usize::try_from(wanted.end).ok())
+                .filter(|(_, end)| *end <= bytes.len() || wanted.is_empty());
+            if let Some((start, end)) = at_hand {
+                let bytes = bytes.get(start..end).map(|frames| bytes.slice_ref(frames));
+                return Ok(Some(Frames {
+                    body: stream::iter(bytes.map(Ok)).boxed(),
+                    about: about.clone(),
+                }));
+            }
         }
-        if wanted.is_empty() {
-            return Ok(Some(stream::empty().boxed()));
-        }
-        let request = pinned(location, options, &fetched.header.meta, wanted)?;
-        match self.inner().get_opts(location, request).await {
-            Ok(result) => Ok(Some(result.into_stream())),
-            Err(object_store::Error::Precondition { .. }) => {
+        match self
+            .pinned(location, options, &fetched.header.meta, wanted)
+            .await
+        {
+            Ok(Some(result)) => Ok(Some(Frames {
+                about: About::of(&result),
+                body: result.into_stream(),
+            })),
+            Ok(None) => {
                 self.headers().remove(location);
                 Ok(None)
             }
-            Err(object_store::Error::NotFound { path, source }) => {
+            // Gone: reading it anew says so in the store's own words.
+            Err(object_store::Error::NotFound { .. }) if fetched.beginning.is_none() => {
                 self.headers().remove(location);
-                match fetched.cached {
-                    // The cold read will say so in its own words.
-                    true => Ok(None),
-                    false => Err(object_store::Error::NotFound { path, source }),
-                }
+                Ok(None)
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// These bytes of this version and no other; nothing when the object is another one by now.
+    async fn pinned(
+        &self,
+        location: &Path,
+        options: &GetOptions,
+        meta: &ObjectMeta,
+        range: Range<u64>,
+    ) -> Result<Option<GetResult>> {
+        // An ETag goes first: unlike a version it tells when the object has been overwritten.
+        let version = match (&meta.e_tag, &options.version) {
+            (_, Some(version)) => Some(version.clone()),
+            (Some(_), None) => None,
+            (None, None) => meta.version.clone(),
+        };
+        if meta.e_tag.is_none() && version.is_none() {
+            return Err(Error::NoVersion {
+                location: location.clone(),
+            }
+            .into());
+        }
+        let request = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            if_match: meta.e_tag.clone(),
+            version,
+            extensions: options.extensions.clone(),
+            ..GetOptions::default()
+        };
+        match self.inner().get_opts(location, request).await {
+            // A store that ignores the condition still tells what it sent.
+            Ok(result) if result.meta.e_tag == meta.e_tag => Ok(Some(result)),
+            Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -397,34 +484,6 @@ impl VerifiedHeader {
         let plan = self.ranges.layout().plan(range, self.meta.size);
         plan.map_err(Error::envelope(location))
     }
-}
-
-/// A request for these bytes of this version and no other.
-fn pinned(
-    location: &Path,
-    options: &GetOptions,
-    meta: &ObjectMeta,
-    range: Range<u64>,
-) -> Result<GetOptions> {
-    // An ETag goes first: unlike a version it tells when the object has been overwritten.
-    let version = match (&meta.e_tag, &options.version) {
-        (_, Some(version)) => Some(version.clone()),
-        (Some(_), None) => None,
-        (None, None) => meta.version.clone(),
-    };
-    if meta.e_tag.is_none() && version.is_none() {
-        return Err(Error::NoVersion {
-            location: location.clone(),
-        }
-        .into());
-    }
-    Ok(GetOptions {
-        range: Some(GetRange::Bounded(range)),
-        if_match: meta.e_tag.clone(),
-        version,
-        extensions: options.extensions.clone(),
-        ..GetOptions::default()
-    })
 }
 
 fn payload<T>(location: &Path, plaintext: TransformStream<ByteStream, T>) -> GetResultPayload

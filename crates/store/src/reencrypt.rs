@@ -26,8 +26,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
         Ok(beginning.header)
     }
 
-    /// Encrypts an object anew under keys of `to`, in constant memory. Its context and attributes
-    /// stay; tags, which cannot be read, are lost. A header is never rewritten (`ARCHITECTURE.md`
+    /// Encrypts an object anew under keys of `to`, in constant memory. Its context stays, and so do
+    /// the attributes that a read shows; tags and the storage class, which it does not, are lost.
+    /// Pairs of the context that were bound without being stored are stored now, unless `to` demands
+    /// them as well. A header is never rewritten (`ARCHITECTURE.md`
     /// says why), so this is how an object gets other keys. It does not take the object from those
     /// who kept the old one and its keys.
     ///

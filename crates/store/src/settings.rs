@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use envelope::{
-    AlgorithmSuite, CommitmentPolicy, DecryptOptions, EncryptOptions, EncryptionContext, Layout,
+    AlgorithmSuite, CommitmentPolicy, DEFAULT_MAXIMUM_FRAME_LENGTH, DecryptOptions, EncryptOptions,
+    EncryptionContext, Layout,
 };
 use object_store::path::Path;
 use object_store::{Extensions, Result};
@@ -31,7 +32,9 @@ pub enum ListedSizes {
     /// By arithmetic, without a request: every object of the store has this store's header and
     /// frame length.
     Computed,
-    /// By reading each object's header, this many at once.
+    /// By reading each object's header, this many at once. A limit on the inner store's requests
+    /// must leave room for them while a listing is under way: put such a limit around the
+    /// encrypted store.
     LookedUp {
         /// Requests under way at once, 1 or more.
         concurrency: usize,
@@ -91,10 +94,11 @@ impl Settings {
         let context = self.context(location, extensions)?;
         Ok(DecryptOptions::default()
             .with_policy(CommitmentPolicy::RequireEncryptRequireDecrypt)
+            .with_maximum_frame_length(DEFAULT_MAXIMUM_FRAME_LENGTH.max(self.frame_length.into()))
             .expect_context(context))
     }
 
-    /// The store's context, the request's, and the path if it is bound. The request's pairs win.
+    /// The store's context, the request's, and the path if it is bound.
     pub(crate) fn context(
         &self,
         location: &Path,
@@ -103,7 +107,18 @@ impl Settings {
         let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let mut pairs: Vec<_> = self.context.iter().map(own).collect();
         if let Some(context) = extensions.get::<EncryptionContext>() {
-            pairs.extend(context.without_reserved().iter().map(own));
+            let context = context.without_reserved();
+            let differs = |(key, value): &(&str, &str)| {
+                self.context.get(key).is_some_and(|own| own != *value)
+            };
+            if let Some((key, _)) = context.iter().find(differs) {
+                return Err(Error::ContextConflict {
+                    location: location.clone(),
+                    key: key.to_owned(),
+                }
+                .into());
+            }
+            pairs.extend(context.iter().map(own));
         }
         if self.bind_paths {
             pairs.push((PATH_KEY.to_owned(), location.to_string()));

@@ -12,8 +12,8 @@ mod support;
 
 use std::sync::Arc;
 
-use envelope::{EncryptionContext, RawAes, WrappingKey};
-use envelope_store::{EncryptedStore, Error, Opened};
+use envelope::{EncryptionContext, RawAes, RequiredEncryptionContext, WrappingKey};
+use envelope_store::{EncryptedStore, Error, ListedSizes, Opened};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -108,6 +108,93 @@ async fn contexts_of_store_and_request_are_bound_and_demanded() {
             envelope::Error::ContextMismatch { .. }
         ));
     }
+}
+
+#[tokio::test]
+async fn what_a_manager_demands_is_demanded_of_every_read() {
+    let inner = Arc::new(InMemory::new());
+    let requiring = RequiredEncryptionContext::new(keyring(), ["patient"]).unwrap();
+    let store = EncryptedStore::new(Arc::clone(&inner), requiring);
+    let patient = context(&[("patient", "1024")]);
+    let options = PutOptions {
+        extensions: with(&patient),
+        ..PutOptions::default()
+    };
+    store
+        .put_opts(&path(), "text".into(), options)
+        .await
+        .unwrap();
+    let read = |extensions| {
+        let options = GetOptions {
+            extensions,
+            range: Some((0..2).into()),
+            ..GetOptions::default()
+        };
+        let store = store.clone();
+        async move { store.get_opts(&path(), options).await }
+    };
+    // Before and after the header is remembered of those who know the pair.
+    for _ in 0..2 {
+        let error = read(Extensions::new()).await.unwrap_err();
+        assert!(matches!(
+            envelope_error(&error),
+            envelope::Error::RequiredContextKeyMissing { key } if key == "patient"
+        ));
+        assert!(store.get_ranges(&path(), &[0..1, 1..2]).await.is_err());
+        assert_eq!(
+            read(with(&patient)).await.unwrap().bytes().await.unwrap(),
+            "te"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_cannot_contradict_the_store() {
+    let store = EncryptedStore::builder(InMemory::new())
+        .context(context(&[("tenant", "acme")]))
+        .build(keyring());
+    let options = PutOptions {
+        extensions: with(&context(&[("tenant", "other")])),
+        ..PutOptions::default()
+    };
+    let error = store
+        .put_opts(&path(), "text".into(), options)
+        .await
+        .unwrap_err();
+    assert!(matches!(cause(&error), Error::ContextConflict { key, .. } if key == "tenant"));
+}
+
+#[tokio::test]
+async fn frames_of_any_length_that_is_written_are_read() {
+    let store = EncryptedStore::builder(InMemory::new())
+        .frame_length(17 << 20)
+        .build(keyring());
+    let plaintext = vec![7; 18 << 20];
+    store.put(&path(), plaintext.clone().into()).await.unwrap();
+    assert_eq!(
+        store.get(&path()).await.unwrap().bytes().await.unwrap(),
+        plaintext
+    );
+    assert_eq!(store.get_range(&path(), 5..7).await.unwrap(), [7, 7][..]);
+}
+
+#[tokio::test]
+async fn an_object_that_is_deleted_while_it_is_listed_is_left_out() {
+    let spy = support::Spy::new().before_get(|inner, count| {
+        if count == 0 {
+            futures::executor::block_on(inner.delete(&Path::from("b"))).unwrap();
+        }
+    });
+    let sizes = ListedSizes::LookedUp { concurrency: 1 };
+    let store = EncryptedStore::builder(spy)
+        .listed_sizes(sizes)
+        .build(keyring());
+    for name in ["a", "b", "c"] {
+        store.put(&Path::from(name), "text".into()).await.unwrap();
+    }
+    let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|meta| meta.location.as_ref()).collect();
+    assert_eq!(names, ["a", "c"]);
 }
 
 #[tokio::test]

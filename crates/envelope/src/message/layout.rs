@@ -106,7 +106,9 @@ impl Layout {
         Ok(self.plan(range, ciphertext_len)?.ciphertext)
     }
 
-    /// The frames that cover a plaintext range. An empty range needs no bytes.
+    /// The frames that cover a plaintext range. A range that reaches the end of the plaintext takes
+    /// the final frame too, which proves that the end is there. An empty range elsewhere needs no
+    /// bytes.
     ///
     /// # Errors
     /// [`Error::ImpossibleLength`] for a length that no complete message has, and
@@ -128,16 +130,21 @@ impl Layout {
         let first_index = (range.start / frame).min(regular);
         let start = self.header_length + first_index * stride;
         let skip = range.start - first_index * frame;
-        let (last_index, end) = match range.end.checked_sub(1).filter(|_| !range.is_empty()) {
+        // A range that reaches the end takes the final frame along, even an empty one: nothing
+        // else proves that the plaintext ends there.
+        let last_byte = range.end.checked_sub(1).filter(|_| !range.is_empty());
+        let in_final_frame = last_byte.is_some_and(|byte| byte / frame >= regular);
+        let ends_message = in_final_frame || range.end == length;
+        let (last_index, end) = match last_byte {
+            _ if ends_message => (regular, ciphertext_len),
             None => (first_index, start),
-            Some(byte) if byte / frame >= regular => (regular, ciphertext_len),
             Some(byte) => {
                 let index = byte / frame;
                 (index, self.header_length + (index + 1) * stride)
             }
         };
         Ok(RangePlan {
-            ends_message: last_index == regular && !range.is_empty(),
+            ends_message,
             range,
             ciphertext: start..end,
             first_sequence: sequence(first_index)?,
@@ -184,7 +191,8 @@ mod tests {
         assert_eq!(layout.plaintext_len(full).unwrap(), 20);
         assert_eq!(layout.plaintext_len(empty).unwrap(), 20);
         assert_eq!(layout.ciphertext_range(15..20, full).unwrap(), 142..full);
-        assert_eq!(layout.ciphertext_range(15..20, empty).unwrap(), 142..184);
+        assert_eq!(layout.ciphertext_range(15..20, empty).unwrap(), 142..empty);
+        assert_eq!(layout.ciphertext_range(15..19, empty).unwrap(), 142..184);
     }
 
     #[test]

@@ -59,7 +59,16 @@ pub struct Spy {
     pub log: Arc<Log>,
     before_get: Option<Before>,
     change: Option<fn(Vec<u8>) -> Vec<u8>>,
-    versions: bool,
+    unchanged_first: bool,
+    versions: Versions,
+}
+
+/// How an object's version shows.
+enum Versions {
+    ETag,
+    /// The ETag, as a version.
+    Version,
+    None,
 }
 
 impl Spy {
@@ -73,7 +82,8 @@ impl Spy {
             log: Arc::default(),
             before_get: None,
             change: None,
-            versions: true,
+            unchanged_first: false,
+            versions: Versions::ETag,
         }
     }
 
@@ -89,12 +99,25 @@ impl Spy {
         Self { change, ..self }
     }
 
-    /// Gives neither ETags nor versions.
-    pub fn without_versions(self) -> Self {
+    /// Leaves the first body as it is.
+    pub fn unchanged_first(self) -> Self {
+        let unchanged_first = true;
         Self {
-            versions: false,
+            unchanged_first,
             ..self
         }
+    }
+
+    /// Gives neither ETags nor versions.
+    pub fn without_versions(self) -> Self {
+        let versions = Versions::None;
+        Self { versions, ..self }
+    }
+
+    /// Gives versions and no ETags.
+    pub fn with_versions_alone(self) -> Self {
+        let versions = Versions::Version;
+        Self { versions, ..self }
     }
 }
 
@@ -137,9 +160,16 @@ impl ObjectStore for Spy {
         if let Some(before) = &self.before_get {
             before(&self.inner, count);
         }
+        let mut options = options;
+        if let (Versions::Version, Some(version)) = (&self.versions, options.version.take()) {
+            options.if_match = Some(version);
+        }
         let mut result = self.inner.get_opts(location, options).await?;
-        if !self.versions {
-            (result.meta.e_tag, result.meta.version) = (None, None);
+        let meta = &mut result.meta;
+        match self.versions {
+            Versions::ETag => {}
+            Versions::Version => (meta.e_tag, meta.version) = (None, meta.e_tag.take()),
+            Versions::None => (meta.e_tag, meta.version) = (None, None),
         }
         let GetResultPayload::Stream(body) = result.payload else {
             panic!("memory has no files");
@@ -149,7 +179,7 @@ impl ObjectStore for Spy {
         self.log
             .bytes
             .fetch_add(body.len() as u64, Ordering::Relaxed);
-        if let Some(change) = self.change {
+        if let Some(change) = self.change.filter(|_| count > 0 || !self.unchanged_first) {
             body = change(body);
         }
         // In small pieces, as from a network.
