@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod body;
 mod builder;
 mod encrypted_store;
 mod error;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use envelope::stream::{StreamError, TransformStream};
 use envelope::{DecryptOptions, EncryptionContext, HeaderReader, RangePlan, UnverifiedHeader};
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt,
@@ -14,6 +14,7 @@ use object_store::{
 };
 
 use crate::attributes::show_encoding;
+use crate::body::{ByteStream, body};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
 use crate::header_cache::VerifiedHeader;
@@ -25,8 +26,6 @@ const TRIES: usize = 8;
 const FIRST_READ: usize = 1024;
 /// Ranges that are closer to each other than this many bytes are fetched at once.
 const COALESCE: u64 = 1 << 20;
-
-type ByteStream = BoxStream<'static, Result<Bytes>>;
 
 /// The beginning of an object, before any of it is trusted.
 pub(crate) struct Beginning {
@@ -85,10 +84,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
             attributes,
             mut extensions,
         } = About::of(&result);
-        let mut message = result.into_stream();
+        let mut message = body(result);
 
         let mut reader = HeaderReader::new(decrypt_options);
-        let (header, body) = loop {
+        let (header, first) = loop {
             match message.try_next().await? {
                 None => break reader.finish().map_err(&refused)?,
                 Some(bytes) => {
@@ -105,7 +104,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
             .and_then(|materials| header.verify(materials))
             .map_err(&refused)?;
         extensions.insert(Opened::new(decryptor.context().clone(), decryptor.suite()));
-        let body = stream::iter([Ok(Bytes::from(body))]).chain(message).boxed();
+        let body = stream::iter([Ok(Bytes::from(first))])
+            .chain(message)
+            .boxed();
         Ok(GetResult {
             payload: payload(location, TransformStream::new(body, decryptor)),
             meta: ObjectMeta { size, ..meta },
@@ -411,7 +412,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         {
             Ok(Some(result)) => Ok(Some(Frames {
                 about: About::of(&result),
-                body: result.into_stream(),
+                body: body(result),
             })),
             Ok(None) => {
                 self.headers().remove(location);

@@ -478,3 +478,41 @@ async fn an_object_that_changed_meanwhile_is_not_replaced() {
         "new"
     );
 }
+
+/// Files are read in pieces of 1 MiB, which frames and headers do not divide.
+#[tokio::test]
+async fn long_files_are_read_in_pieces_and_never_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+    let store = EncryptedStore::builder(inner)
+        .frame_length(100_000)
+        .build(keyring());
+    let content: Vec<u8> = (0..3_500_000_u32).map(|i| i.to_le_bytes()[1]).collect();
+    store.put(&path(), content.clone().into()).await.unwrap();
+
+    let whole = store.get(&path()).await.unwrap();
+    let pieces: Vec<_> = whole.into_stream().try_collect().await.unwrap();
+    assert!(pieces.len() < 20, "{} pieces", pieces.len());
+    assert!(pieces.concat() == content);
+    for range in [0..3_500_000, 99_999..2_200_001, 3_499_999..3_500_000] {
+        let read = store.get_range(&path(), range.clone()).await.unwrap();
+        let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        assert!(read == content[range]);
+    }
+
+    // The file is shortened while it is read: an error, whatever was released before it.
+    let opened = store.get(&path()).await.unwrap();
+    let file = folder.path().join("a/object");
+    let file = std::fs::File::options().write(true).open(file).unwrap();
+    file.set_len(2_000_000).unwrap();
+    let mut released = 0;
+    let mut body = opened.into_stream();
+    let error = loop {
+        match body.try_next().await {
+            Ok(Some(bytes)) => released += bytes.len(),
+            Ok(None) => panic!("a shortened file was taken for the whole"),
+            Err(error) => break error,
+        }
+    };
+    assert!(released < 2_000_000, "{error}");
+}
