@@ -53,15 +53,9 @@ fn source() -> Path {
 
 fn copies(criterion: &mut Criterion, name: &str, plain: Arc<dyn ObjectStore>) {
     let runtime: Runtime = Builder::new_current_thread().build().unwrap();
-    let keyring = || {
-        RawAes::new(
-            "acme",
-            "bench",
-            WrappingKey::from_bytes(&mut [7; 32]).unwrap(),
-        )
-    };
+    let keyring = RawAes::new("acme", "bench", WrappingKey::generate().unwrap()).unwrap();
     let inner = PrefixStore::new(Arc::clone(&plain), "encrypted");
-    let encrypted = EncryptedStore::new(inner, keyring().unwrap());
+    let encrypted = EncryptedStore::new(inner, keyring);
     let content = vec![7; usize::try_from(LENGTH).unwrap()];
     for store in [&*plain, &encrypted as &dyn ObjectStore] {
         let source = source();

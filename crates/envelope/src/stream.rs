@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use crate::decrypt::{DecryptOptions, HeaderReader};
+use crate::decrypt::{DecryptOptions, HeaderReader, UnverifiedHeader};
 use crate::decryptor::Decryptor;
 use crate::encrypt::{EncryptOptions, Encryptor};
 use crate::error::Error;
@@ -124,6 +124,32 @@ where
     ))
 }
 
+/// Reads up to the end of the header, and returns it with the body bytes that came along.
+///
+/// # Errors
+/// The input stream's, and those of [`HeaderReader`].
+pub async fn read_header<S, E>(
+    message: &mut S,
+    options: &DecryptOptions,
+) -> Result<(UnverifiedHeader, Bytes), StreamError<E>>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    let mut reader = HeaderReader::new(options.clone());
+    let (header, body) = loop {
+        match message.next().await {
+            Some(Err(error)) => return Err(StreamError::Input(error)),
+            None => break reader.finish()?,
+            Some(Ok(bytes)) => {
+                if let Some(found) = reader.feed(&bytes)? {
+                    break found;
+                }
+            }
+        }
+    };
+    Ok((header, body.into()))
+}
+
 /// Decrypts a stream that is one message. Each frame is released once it verified; a signed
 /// message needs [`DecryptOptions::allow_unverified_signature`].
 ///
@@ -156,21 +182,10 @@ where
     M: MaterialsManager + ?Sized,
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    let mut reader = HeaderReader::new(options.clone());
-    let (header, body) = loop {
-        match message.next().await {
-            Some(Err(error)) => return Err(StreamError::Input(error)),
-            None => break reader.finish()?,
-            Some(Ok(bytes)) => {
-                if let Some(found) = reader.feed(&bytes)? {
-                    break found;
-                }
-            }
-        }
-    };
+    let (header, body) = read_header(&mut message, options).await?;
     let materials = manager.decryption_materials(header.request()).await?;
     Ok(TransformStream {
-        first: body.into(),
+        first: body,
         ..TransformStream::new(message, header.verify(materials)?)
     })
 }

@@ -13,6 +13,8 @@ pub(crate) fn body(result: GetResult) -> ByteStream {
     use futures::stream::{StreamExt, try_unfold};
     use object_store::{Attributes, Error, Extensions, GetResultPayload};
 
+    use crate::error::STORE;
+
     /// Bytes of a file that are read at once.
     const PIECE: u64 = 1 << 20;
 
@@ -23,7 +25,7 @@ pub(crate) fn body(result: GetResult) -> ByteStream {
     try_unfold(result.range.start, move |start| {
         let range = start..end.min(start.saturating_add(PIECE));
         let copied = file.try_clone().map_err(|error| Error::Generic {
-            store: "EncryptedStore",
+            store: STORE,
             source: error.into(),
         });
         let (path, meta) = (path.clone(), meta.clone());

@@ -2,7 +2,7 @@ use envelope::ErrorKind;
 use object_store::path::Path;
 
 /// Name of this store in errors of `object_store`.
-const STORE: &str = "EncryptedStore";
+pub(crate) const STORE: &str = "EncryptedStore";
 
 /// Why an encrypted object could not be written or read. It is the source of the
 /// [`object_store::Error`] that an operation returns.

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::stream::{StreamError, TransformStream};
-use envelope::{DecryptOptions, EncryptionContext, HeaderReader, RangePlan, UnverifiedHeader};
+use envelope::stream::{StreamError, TransformStream, read_header};
+use envelope::{DecryptOptions, EncryptionContext, RangePlan, UnverifiedHeader};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
@@ -16,7 +16,7 @@ use object_store::{
 use crate::attributes::show_encoding;
 use crate::body::{ByteStream, body};
 use crate::encrypted_store::EncryptedStore;
-use crate::error::Error;
+use crate::error::{Error, STORE};
 use crate::header_cache::VerifiedHeader;
 use crate::opened::Opened;
 
@@ -75,9 +75,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
         options: GetOptions,
     ) -> Result<GetResult> {
         let refused = Error::envelope(location);
-        let decrypt_options = self
-            .settings()
-            .decrypt_options(location, &options.extensions)?;
+        let settings = self.settings();
+        let expected = settings.context(location, &options.extensions)?;
+        let decrypt_options = settings.decrypt_options(expected);
         let result = self.inner().get_opts(location, options).await?;
         let About {
             meta,
@@ -86,17 +86,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
         } = About::of(&result);
         let mut message = body(result);
 
-        let mut reader = HeaderReader::new(decrypt_options);
-        let (header, first) = loop {
-            match message.try_next().await? {
-                None => break reader.finish().map_err(&refused)?,
-                Some(bytes) => {
-                    if let Some(found) = reader.feed(&bytes).map_err(&refused)? {
-                        break found;
-                    }
-                }
-            }
-        };
+        let (header, first) = read_header(&mut message, &decrypt_options)
+            .await
+            .map_err(from_stream(&refused))?;
         let layout = header.claims().layout().map_err(&refused)?;
         let size = layout.plaintext_len(meta.size).map_err(&refused)?;
         let materials = self.manager().decryption_materials(header.request()).await;
@@ -104,9 +96,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
             .and_then(|materials| header.verify(materials))
             .map_err(&refused)?;
         extensions.insert(Opened::new(decryptor.context().clone(), decryptor.suite()));
-        let body = stream::iter([Ok(Bytes::from(first))])
-            .chain(message)
-            .boxed();
+        let body = stream::iter([Ok(first)]).chain(message).boxed();
         Ok(GetResult {
             payload: payload(location, TransformStream::new(body, decryptor)),
             meta: ObjectMeta { size, ..meta },
@@ -218,9 +208,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
         location: &Path,
         options: GetOptions,
     ) -> Result<GetResult> {
-        let decrypt_options = self
-            .settings()
-            .decrypt_options(location, &options.extensions)?;
+        let settings = self.settings();
+        let expected = settings.context(location, &options.extensions)?;
+        let decrypt_options = settings.decrypt_options(expected);
         let beginning = self.beginning(location, &options, &decrypt_options).await?;
         let refused = Error::envelope(location);
         let layout = beginning.header.claims().layout().map_err(&refused)?;
@@ -243,7 +233,6 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// own. Whether it still is the object's the next request will tell.
     async fn header(&self, location: &Path, options: &GetOptions) -> Result<Fetched> {
         let settings = self.settings();
-        let decrypt_options = settings.decrypt_options(location, &options.extensions)?;
         let expected = settings.context(location, &options.extensions)?;
         if let Some(header) = self.cached(location, options, &expected) {
             return Ok(Fetched {
@@ -251,6 +240,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 beginning: None,
             });
         }
+        let decrypt_options = settings.decrypt_options(expected.clone());
         let beginning = self.beginning(location, options, &decrypt_options).await?;
         let Beginning {
             header,
@@ -501,20 +491,25 @@ fn into_object_store<T>(
 where
     T: envelope::Transform + Send + 'static,
 {
-    let refused = Error::envelope(location);
-    plaintext.map_err(move |error| match error {
+    plaintext.map_err(from_stream(Error::envelope(location)))
+}
+
+fn from_stream(
+    refused: impl Fn(envelope::Error) -> object_store::Error,
+) -> impl Fn(StreamError<object_store::Error>) -> object_store::Error {
+    move |error| match error {
         StreamError::Input(error) => error,
         StreamError::Envelope(error) => refused(error),
         other => object_store::Error::Generic {
-            store: "EncryptedStore",
+            store: STORE,
             source: other.to_string().into(),
         },
-    })
+    }
 }
 
 fn invalid_range(error: impl std::error::Error + Send + Sync + 'static) -> object_store::Error {
     object_store::Error::Generic {
-        store: "EncryptedStore",
+        store: STORE,
         source: Box::new(error),
     }
 }

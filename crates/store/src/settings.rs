@@ -86,16 +86,11 @@ impl Settings {
             .with_context(context))
     }
 
-    pub(crate) fn decrypt_options(
-        &self,
-        location: &Path,
-        extensions: &Extensions,
-    ) -> Result<DecryptOptions> {
-        let context = self.context(location, extensions)?;
-        Ok(DecryptOptions::default()
+    pub(crate) fn decrypt_options(&self, expected: EncryptionContext) -> DecryptOptions {
+        DecryptOptions::default()
             .with_policy(CommitmentPolicy::RequireEncryptRequireDecrypt)
             .with_maximum_frame_length(DEFAULT_MAXIMUM_FRAME_LENGTH.max(self.frame_length.into()))
-            .expect_context(context))
+            .expect_context(expected)
     }
 
     /// The store's context, the request's, and the path if it is bound.

@@ -230,9 +230,15 @@ async fn any_sdk_opens_the_object() {
     let inner = Arc::new(InMemory::new());
     let store = encrypted(Spy::over(Arc::clone(&inner)));
     store.put(&path(), numbered(10_500).into()).await.unwrap();
-    let stored = inner.get(&path()).await.unwrap().bytes().await.unwrap();
+    let stored = ciphertext_in(&inner).await;
     let opened = blocking::decrypt(&keyring(), &stored, &DecryptOptions::default()).unwrap();
     assert_eq!(opened.plaintext, numbered(10_500));
+}
+
+/// The object's ciphertext.
+async fn ciphertext_in(inner: &InMemory) -> Vec<u8> {
+    let stored = inner.get(&path()).await.unwrap();
+    stored.bytes().await.unwrap().to_vec()
 }
 
 /// The ciphertext of an object of other content.
@@ -240,14 +246,7 @@ async fn other_ciphertext() -> Vec<u8> {
     let inner = Arc::new(InMemory::new());
     let store = encrypted(Spy::over(Arc::clone(&inner)));
     store.put(&path(), vec![0xee; 10_500].into()).await.unwrap();
-    inner
-        .get(&path())
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap()
-        .to_vec()
+    ciphertext_in(&inner).await
 }
 
 #[tokio::test]
@@ -257,14 +256,7 @@ async fn an_overwrite_during_a_read_gives_one_version() {
     let inner = Arc::new(InMemory::new());
     let store = encrypted(Spy::over(Arc::clone(&inner)));
     store.put(&path(), new.clone().into()).await.unwrap();
-    let ciphertext = inner
-        .get(&path())
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap()
-        .to_vec();
+    let ciphertext = ciphertext_in(&inner).await;
     let ranges = [
         0..10,
         (1 << 20) + 200_000..(1 << 20) + 200_010,
@@ -307,14 +299,7 @@ async fn an_overwrite_while_a_long_header_is_read_begins_again() {
         .put(&path(), "new".into())
         .await
         .unwrap();
-    let other = inner
-        .get(&path())
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap()
-        .to_vec();
+    let other = ciphertext_in(&inner).await;
     for at in 1..4 {
         let inner = Arc::new(InMemory::new());
         let writer = build(Spy::over(Arc::clone(&inner)));
