@@ -368,8 +368,12 @@ fn keys_are_private_and_never_overwritten() {
         .fails(5, &["no/such/folder"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn an_interrupted_encryption_leaves_the_old_file() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
     let folder = Folder::new();
     folder.write("sealed", "old");
     let mut child = folder
@@ -386,11 +390,8 @@ fn an_interrupted_encryption_leaves_the_old_file() {
     while folder.names().len() < 2 {
         std::thread::yield_now();
     }
-    let pid = child.id().to_string();
-    std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status()
-        .unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     writer.join().unwrap();
     assert_eq!(folder.read("sealed"), b"old");
