@@ -1,0 +1,2 @@
+//! Soon.
+#![forbid(unsafe_code)]
