@@ -92,6 +92,12 @@ impl DecryptOptions {
         }
     }
 
+    /// Longest frame in bytes that is read.
+    #[must_use]
+    pub fn maximum_frame_length(&self) -> u64 {
+        self.maximum_frame_length
+    }
+
     /// Refuses headers of more than this many bytes. A header is held in memory until its tag
     /// verified. Default: [`DEFAULT_MAXIMUM_HEADER_LENGTH`].
     #[must_use]
@@ -217,16 +223,27 @@ impl UnverifiedHeader {
             maximum_length: options.maximum_header_length,
         };
         let header = Header::parse(input, limits)?;
-        if options.fail_on_signed && header.suite.is_signed() {
-            return Err(Error::SignedMessage {
-                suite: header.suite,
-            });
+        let options = options.clone();
+        Self { header, options }.check()
+    }
+
+    /// The same header, to be opened by other rules than those it was parsed by. The limits on its
+    /// length and on its keys stay those of the parsing.
+    ///
+    /// # Errors
+    /// [`Error::SignedMessage`] and [`Error::PolicyForbidsDecrypt`].
+    pub fn with_options(self, options: DecryptOptions) -> Result<Self> {
+        Self { options, ..self }.check()
+    }
+
+    /// The rules that need no key.
+    fn check(self) -> Result<Self> {
+        let suite = self.header.suite;
+        if self.options.fail_on_signed && suite.is_signed() {
+            return Err(Error::SignedMessage { suite });
         }
-        options.policy.check_decrypt(header.suite)?;
-        Ok(Self {
-            header,
-            options: options.clone(),
-        })
+        self.options.policy.check_decrypt(suite)?;
+        Ok(self)
     }
 
     /// Length of the whole header in bytes, tag included.

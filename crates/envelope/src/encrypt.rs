@@ -306,8 +306,10 @@ impl Encryptor {
         })
     }
 
-    /// About the length in bytes that the message will have: exact but for a signature.
-    fn message_length(&self, plaintext: usize) -> usize {
+    /// Length in bytes that the message of a plaintext of this length will have. Of a signed
+    /// message it is an upper bound.
+    #[must_use]
+    pub fn message_length(&self, plaintext: usize) -> usize {
         const LONGEST_FOOTER: usize = 106;
         let regular = plaintext.saturating_sub(1) / self.frame_length;
         let footer = self.signing.as_ref().map_or(0, |_| LONGEST_FOOTER);

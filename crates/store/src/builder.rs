@@ -1,14 +1,19 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::{EncryptionContext, MaterialsManager};
 
 use crate::encrypted_store::EncryptedStore;
+use crate::foreign::ForeignObjects;
+use crate::format::Format;
+use crate::framed::Framed;
 use crate::settings::{ListedSizes, Settings};
 
 /// Sets up an [`EncryptedStore`].
 #[derive(Debug)]
 pub struct EncryptedStoreBuilder<S> {
     store: S,
+    format: Arc<dyn Format>,
     settings: Settings,
 }
 
@@ -16,23 +21,15 @@ impl<S> EncryptedStoreBuilder<S> {
     pub(crate) fn new(store: S) -> Self {
         Self {
             store,
+            format: Arc::new(Framed::new()),
             settings: Settings::default(),
         }
     }
 
-    /// Cuts objects into frames of this many plaintext bytes, 1 or more.
+    /// Writes and reads objects in this format.
     #[must_use]
-    pub fn frame_length(mut self, frame_length: u32) -> Self {
-        self.settings.frame_length = frame_length.max(1);
-        self
-    }
-
-    /// Pads headers to this many bytes. Choose it once for all objects of a store: with
-    /// [`ListedSizes::Computed`] their listed sizes follow from it. Writing an object whose keys
-    /// and context need more fails.
-    #[must_use]
-    pub fn header_length(mut self, header_length: usize) -> Self {
-        self.settings.header_length = header_length;
+    pub fn format(mut self, format: impl Format) -> Self {
+        self.format = Arc::new(format);
         self
     }
 
@@ -61,6 +58,14 @@ impl<S> EncryptedStoreBuilder<S> {
         self
     }
 
+    /// Does this about objects that are not encrypted in a format of the store. Where they are not
+    /// refused, listings look sizes up, because arithmetic does not tell such objects from others.
+    #[must_use]
+    pub fn foreign_objects(mut self, foreign_objects: ForeignObjects) -> Self {
+        self.settings.foreign_objects = foreign_objects;
+        self
+    }
+
     /// Binds this context to every object that is written, and demands it of every object read.
     #[must_use]
     pub fn context(mut self, context: EncryptionContext) -> Self {
@@ -79,6 +84,6 @@ impl<S> EncryptedStoreBuilder<S> {
     /// The store, with these keys.
     #[must_use]
     pub fn build(self, manager: impl MaterialsManager + 'static) -> EncryptedStore<S> {
-        EncryptedStore::from_parts(self.store, manager, self.settings)
+        EncryptedStore::from_parts(self.store, manager, self.format, self.settings)
     }
 }

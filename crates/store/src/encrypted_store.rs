@@ -15,14 +15,17 @@ use object_store::{
 
 use crate::builder::EncryptedStoreBuilder;
 use crate::error::Error;
+use crate::foreign::ForeignObjects;
+use crate::format::Format;
 use crate::header_cache::HeaderCache;
 use crate::settings::{ListedSizes, Settings};
 
 /// An object store over another one that sees only ciphertext.
 ///
-/// Each object is one framed message under suite `0478`, with a key of its own. Whoever holds the
-/// wrapping keys reads whole objects and ranges, authenticated frame by frame; sizes are those of the
-/// plaintext. ETags, versions and times are the inner store's. Cloning shares everything.
+/// Each object is encrypted under a data key of its own, in the store's [`Format`]: one framed message
+/// under suite `0478` unless another is chosen. Whoever holds the wrapping keys reads whole objects
+/// and ranges, authenticated frame by frame; sizes are those of the plaintext. ETags, versions and
+/// times are the inner store's. Cloning shares everything.
 ///
 /// A size that is listed, or told by `head`, is what the object claims; it is verified when the
 /// end of the object is read.
@@ -33,6 +36,7 @@ pub struct EncryptedStore<S> {
 struct Shared<S> {
     inner: S,
     manager: Box<dyn MaterialsManager>,
+    format: Arc<dyn Format>,
     settings: Settings,
     headers: HeaderCache,
 }
@@ -42,7 +46,7 @@ impl<S> EncryptedStore<S> {
     /// parts of 8 MiB, an empty context.
     #[must_use]
     pub fn new(store: S, manager: impl MaterialsManager + 'static) -> Self {
-        Self::from_parts(store, manager, Settings::default())
+        Self::builder(store).build(manager)
     }
 
     /// Sets up something else.
@@ -54,12 +58,14 @@ impl<S> EncryptedStore<S> {
     pub(crate) fn from_parts(
         inner: S,
         manager: impl MaterialsManager + 'static,
+        format: Arc<dyn Format>,
         settings: Settings,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 inner,
                 manager: Box::new(manager),
+                format,
                 headers: HeaderCache::new(settings.header_lifetime),
                 settings,
             }),
@@ -72,6 +78,10 @@ impl<S> EncryptedStore<S> {
 
     pub(crate) fn manager(&self) -> &dyn MaterialsManager {
         &*self.shared.manager
+    }
+
+    pub(crate) fn format(&self) -> &dyn Format {
+        &*self.shared.format
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -95,6 +105,7 @@ impl<S: fmt::Debug> fmt::Debug for EncryptedStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncryptedStore")
             .field("inner", self.inner())
+            .field("format", &self.shared.format)
             .field("settings", self.settings())
             .finish_non_exhaustive()
     }
@@ -107,33 +118,36 @@ impl<S: fmt::Display> fmt::Display for EncryptedStore<S> {
 }
 
 impl<S: ObjectStore> EncryptedStore<S> {
-    /// Copies and renames move ciphertext with its keys, which a bound path forbids.
-    fn check_movable(&self, location: &Path) -> Result<()> {
-        match self.settings().bind_paths {
-            true => Err(Error::PathsAreBound {
-                location: location.clone(),
+    /// The plaintext's size in place of the ciphertext's; nothing when the object is gone.
+    async fn plain_meta(self, meta: ObjectMeta) -> Result<Option<ObjectMeta>> {
+        if self.lookups().is_some() {
+            let options = GetOptions::new().with_head(true);
+            return match self.read_head(&meta.location, options).await {
+                Ok(looked_up) => Ok(Some(looked_up.meta)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        let listed = self.format().listed_length(meta.size);
+        match listed.map_err(Error::envelope(&meta.location))? {
+            Some(size) => Ok(Some(ObjectMeta { size, ..meta })),
+            None => Err(Error::SizeUnknown {
+                location: meta.location,
             }
             .into()),
-            false => Ok(()),
         }
     }
 
-    /// The plaintext's size in place of the ciphertext's; nothing when the object is gone.
-    async fn plain_meta(self, meta: ObjectMeta) -> Result<Option<ObjectMeta>> {
-        match self.settings().listed_sizes {
-            ListedSizes::Computed => {
-                let layout = self.settings().layout();
-                let size = layout.and_then(|layout| layout.plaintext_len(meta.size));
-                let size = size.map_err(Error::envelope(&meta.location))?;
-                Ok(Some(ObjectMeta { size, ..meta }))
-            }
-            ListedSizes::LookedUp { .. } => {
-                let options = GetOptions::new().with_head(true);
-                match self.read_head(&meta.location, options).await {
-                    Ok(looked_up) => Ok(Some(looked_up.meta)),
-                    Err(object_store::Error::NotFound { .. }) => Ok(None),
-                    Err(error) => Err(error),
-                }
+    /// Sizes to look up at once; nothing when they are computed.
+    fn lookups(&self) -> Option<usize> {
+        match (
+            self.settings().listed_sizes,
+            self.settings().foreign_objects,
+        ) {
+            (ListedSizes::LookedUp { concurrency }, _) => Some(concurrency.max(1)),
+            (ListedSizes::Computed, ForeignObjects::Refuse) => None,
+            (ListedSizes::Computed, ForeignObjects::Report | ForeignObjects::Pass) => {
+                Some(DEFAULT_LOOKUPS)
             }
         }
     }
@@ -143,17 +157,18 @@ impl<S: ObjectStore> EncryptedStore<S> {
         listed: BoxStream<'static, Result<ObjectMeta>>,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let store = self.clone();
-        let concurrency = match self.settings().listed_sizes {
-            ListedSizes::Computed => 1,
-            ListedSizes::LookedUp { concurrency } => concurrency.max(1),
-        };
+        let hidden = self.clone();
         listed
+            .try_filter(move |meta| ready(!hidden.format().is_instruction_file(&meta.location)))
             .map_ok(move |meta| store.clone().plain_meta(meta))
-            .try_buffered(concurrency)
+            .try_buffered(self.lookups().unwrap_or(1))
             .try_filter_map(|meta| ready(Ok(meta)))
             .boxed()
     }
 }
+
+/// Sizes that are looked up at once when no number is named.
+const DEFAULT_LOOKUPS: usize = 16;
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -164,6 +179,7 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
+        self.check_not_reserved(location)?;
         self.put_with(self.manager(), location, payload, opts).await
     }
 
@@ -172,10 +188,12 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        self.check_not_reserved(location)?;
         self.upload_with(self.manager(), location, opts).await
     }
 
     async fn get_opts(&self, location: &Path, mut options: GetOptions) -> Result<GetResult> {
+        self.check_shown(location)?;
         if options.head {
             return self.read_head(location, options).await;
         }
@@ -186,6 +204,7 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.check_shown(location)?;
         self.read_ranges(location, ranges).await
     }
 
@@ -193,7 +212,7 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner().delete_stream(locations)
+        self.delete(locations)
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -218,12 +237,10 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.check_movable(from)?;
-        self.inner().copy_opts(from, to, options).await
+        self.copy(from, to, options).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.check_movable(from)?;
-        self.inner().rename_opts(from, to, options).await
+        self.rename(from, to, options).await
     }
 }

@@ -17,6 +17,58 @@ pub enum Error {
         /// What is wrong with it, its keys or the options.
         source: envelope::Error,
     },
+    /// The object is not encrypted in a format that the store reads.
+    #[error(
+        "{location} is not encrypted in a format that this store reads; move it elsewhere, or allow such objects with ForeignObjects"
+    )]
+    Foreign {
+        /// The object.
+        location: Path,
+        /// What its beginning looks like.
+        source: envelope::Error,
+    },
+    /// The path is one that instruction files have.
+    #[error("{location} is the path of an instruction file; choose another name")]
+    ReservedPath {
+        /// The path.
+        location: Path,
+    },
+    /// The file that holds an object's keys is not where it must be.
+    #[error("{location}: its keys are in {instruction_file}, which is missing; restore that file")]
+    InstructionFileMissing {
+        /// The object.
+        location: Path,
+        /// The missing file.
+        instruction_file: Path,
+        /// The store's answer.
+        source: Box<object_store::Error>,
+    },
+    /// The file that holds an object's keys is longer than any that was written.
+    #[error("{location} has {length} bytes; an instruction file has at most {maximum}")]
+    InstructionFileTooLong {
+        /// The file.
+        location: Path,
+        /// Its length in bytes.
+        length: u64,
+        /// The longest that is read, in bytes.
+        maximum: u64,
+    },
+    /// A framed header is never rewritten.
+    #[error(
+        "{location}: its keys are in its header, which is never rewritten; use reencrypt instead"
+    )]
+    KeysInHeader {
+        /// The object.
+        location: Path,
+    },
+    /// An object's length does not tell its plaintext's.
+    #[error(
+        "{location}: headers are not padded, so a listing cannot compute sizes; look them up with ListedSizes::LookedUp"
+    )]
+    SizeUnknown {
+        /// The object.
+        location: Path,
+    },
     /// The store changed the object between two requests of one read, more often than it was
     /// tried again.
     #[error("{location} is overwritten again and again while it is read; read it later")]
@@ -53,6 +105,21 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn foreign(location: &Path, source: envelope::Error) -> object_store::Error {
+        let location = location.clone();
+        Self::Foreign { location, source }.into()
+    }
+
+    /// Whether the inner store did its part, and what it holds is to blame.
+    pub(crate) fn is_ours(error: &object_store::Error) -> bool {
+        std::error::Error::source(error).is_some_and(|source| source.is::<Self>())
+    }
+
+    pub(crate) fn changes(location: &Path) -> object_store::Error {
+        let location = location.clone();
+        Self::ChangesWhileRead { location }.into()
+    }
+
     pub(crate) fn envelope(
         location: &Path,
     ) -> impl Fn(envelope::Error) -> object_store::Error + Send + use<> {
@@ -76,7 +143,7 @@ impl From<Error> for object_store::Error {
                     source: error.into(),
                 }
             }
-            Error::PathsAreBound { .. } => Self::NotSupported {
+            Error::PathsAreBound { .. } | Error::KeysInHeader { .. } => Self::NotSupported {
                 source: error.into(),
             },
             _ => Self::Generic {

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envelope::{EncryptionContext, RangeDecryptor};
+use envelope::EncryptionContext;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use quick_cache::sync::Cache;
 
+use crate::format::Ranges;
 use crate::opened::Opened;
 
 /// Headers that are kept.
@@ -14,8 +15,9 @@ const CAPACITY: usize = 1024;
 /// A verified header, and the version of the object that it is of.
 #[derive(Debug)]
 pub(crate) struct VerifiedHeader {
-    pub(crate) ranges: RangeDecryptor,
-    pub(crate) opened: Opened,
+    pub(crate) ranges: Box<dyn Ranges>,
+    /// Nothing of an object that is passed on as it is stored.
+    pub(crate) opened: Option<Opened>,
     /// The inner store's, sizes and ETag of the ciphertext.
     pub(crate) meta: ObjectMeta,
     /// What was expected of its context. Whoever expects something else must ask for keys anew: a

@@ -1,12 +1,20 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod format;
+
 mod attributes;
+mod beginning;
 mod body;
 mod builder;
 mod encrypted_store;
 mod error;
+mod foreign;
+mod framed;
 mod header_cache;
+mod inspection;
+mod instruction_file;
+mod instruction_files;
 mod opened;
 mod read;
 mod reencrypt;
@@ -17,8 +25,9 @@ mod write;
 pub use builder::EncryptedStoreBuilder;
 pub use encrypted_store::EncryptedStore;
 pub use error::Error;
+pub use foreign::{ForeignObjects, NotEncrypted};
+pub use framed::{DEFAULT_FRAME_LENGTH, DEFAULT_HEADER_LENGTH, Framed};
+pub use inspection::Inspection;
+pub use instruction_file::INSTRUCTION_FILE_PROVIDER_ID;
 pub use opened::Opened;
-pub use settings::{
-    DEFAULT_FRAME_LENGTH, DEFAULT_HEADER_LENGTH, DEFAULT_HEADER_LIFETIME, DEFAULT_PART_LENGTH,
-    ListedSizes,
-};
+pub use settings::{DEFAULT_HEADER_LIFETIME, DEFAULT_PART_LENGTH, ListedSizes};

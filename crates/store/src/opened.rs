@@ -9,7 +9,9 @@ pub struct Opened {
 }
 
 impl Opened {
-    pub(crate) fn new(context: EncryptionContext, suite: AlgorithmSuite) -> Self {
+    /// What a format found while it opened an object.
+    #[must_use]
+    pub fn new(context: EncryptionContext, suite: AlgorithmSuite) -> Self {
         Self { context, suite }
     }
 

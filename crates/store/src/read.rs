@@ -4,54 +4,27 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::stream::{StreamError, TransformStream, read_header};
-use envelope::{DecryptOptions, EncryptionContext, RangePlan, UnverifiedHeader};
+use envelope::stream::{StreamError, TransformStream};
+use envelope::{EncryptionContext, OutputBuffer, Transform};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    Result,
+    GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, Result,
 };
 
-use crate::attributes::show_encoding;
+use crate::beginning::{About, Beginning, Closed, TRIES};
 use crate::body::{ByteStream, body};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::{Error, STORE};
+use crate::foreign::NotEncrypted;
+use crate::format::OpenedRange;
 use crate::header_cache::VerifiedHeader;
 use crate::opened::Opened;
 
-/// Times that a read begins again because the object was overwritten under it.
-const TRIES: usize = 8;
-/// Most that a first request asks for when the header's length is not known, in bytes.
-const FIRST_READ: usize = 1024;
 /// Ranges that are closer to each other than this many bytes are fetched at once.
 const COALESCE: u64 = 1 << 20;
 
-/// The beginning of an object, before any of it is trusted.
-pub(crate) struct Beginning {
-    pub(crate) header: UnverifiedHeader,
-    about: About,
-    /// All that was fetched, from the object's first byte on.
-    bytes: Bytes,
-}
-
-/// What the inner store said about an object beside its bytes.
-#[derive(Clone)]
-struct About {
-    meta: ObjectMeta,
-    attributes: object_store::Attributes,
-    extensions: object_store::Extensions,
-}
-
-impl About {
-    fn of(result: &GetResult) -> Self {
-        Self {
-            meta: result.meta.clone(),
-            attributes: show_encoding(&result.attributes),
-            extensions: result.extensions.clone(),
-        }
-    }
-}
+type Plaintext = TransformStream<ByteStream, Box<dyn Transform + Send>>;
 
 /// A verified header.
 struct Fetched {
@@ -68,42 +41,62 @@ struct Frames {
 }
 
 impl<S: ObjectStore> EncryptedStore<S> {
-    /// One request; frames are released as they verify.
+    /// One request, and one for an instruction file; frames are released as they verify.
     pub(crate) async fn read_whole(
         &self,
         location: &Path,
         options: GetOptions,
     ) -> Result<GetResult> {
-        let refused = Error::envelope(location);
-        let settings = self.settings();
-        let expected = settings.context(location, &options.extensions)?;
-        let decrypt_options = settings.decrypt_options(expected);
-        let result = self.inner().get_opts(location, options).await?;
-        let About {
-            meta,
-            attributes,
-            mut extensions,
-        } = About::of(&result);
-        let mut message = body(result);
+        let expected = self.settings().context(location, &options.extensions)?;
+        for _ in 0..TRIES {
+            let result = self.inner().get_opts(location, options.clone()).await?;
+            let About {
+                meta,
+                attributes,
+                mut extensions,
+            } = About::of(&result);
+            let mut message = body(result);
+            let (object, first) = self.first_of(location, &expected, &mut message).await?;
+            let size = plaintext_length(location, &object, &meta)?;
+            let file = self.instruction_file(location, &options, &meta, &object);
+            let Some(file) = file.await? else {
+                continue;
+            };
+            let (opened, skipped, transform) = self.open_body(location, object, file).await?;
+            mark(&mut extensions, opened);
+            let first = first.get(skipped..).map(|rest| first.slice_ref(rest));
+            let body = stream::iter(first.map(Ok)).chain(message).boxed();
+            return Ok(GetResult {
+                payload: payload(location, TransformStream::new(body, transform)),
+                meta: ObjectMeta { size, ..meta },
+                range: 0..size,
+                attributes,
+                extensions,
+            });
+        }
+        Err(Error::changes(location))
+    }
 
-        let (header, first) = read_header(&mut message, &decrypt_options)
-            .await
-            .map_err(from_stream(&refused))?;
-        let layout = header.claims().layout().map_err(&refused)?;
-        let size = layout.plaintext_len(meta.size).map_err(&refused)?;
-        let materials = self.manager().decryption_materials(header.request()).await;
-        let decryptor = materials
-            .and_then(|materials| header.verify(materials))
-            .map_err(&refused)?;
-        extensions.insert(Opened::new(decryptor.context().clone(), decryptor.suite()));
-        let body = stream::iter([Ok(first)]).chain(message).boxed();
-        Ok(GetResult {
-            payload: payload(location, TransformStream::new(body, decryptor)),
-            meta: ObjectMeta { size, ..meta },
-            range: 0..size,
-            attributes,
-            extensions,
-        })
+    /// Reads up to the end of the header.
+    async fn first_of(
+        &self,
+        location: &Path,
+        expected: &EncryptionContext,
+        message: &mut ByteStream,
+    ) -> Result<(Closed, Bytes)> {
+        let mut first = Bytes::new();
+        loop {
+            let more = message.try_next().await?;
+            let complete = more.is_none();
+            first = match more {
+                Some(more) if first.is_empty() => more,
+                Some(more) => [first, more].concat().into(),
+                None => first,
+            };
+            if let Some(object) = self.parse(location, expected, &first, complete)? {
+                return Ok((object, first));
+            }
+        }
     }
 
     /// One request when the header is known, two otherwise; the second is pinned to the version
@@ -116,9 +109,11 @@ impl<S: ObjectStore> EncryptedStore<S> {
         range: &GetRange,
     ) -> Result<GetResult> {
         for _ in 0..TRIES {
-            let fetched = self.header(location, &options).await?;
+            let Some(fetched) = self.header(location, &options).await? else {
+                continue;
+            };
             let header = &fetched.header;
-            let size = header.plaintext_len(location)?;
+            let size = header.plaintext_length(location)?;
             let remembered = fetched.beginning.is_none();
             let wanted = match range.as_range(size) {
                 Ok(wanted) if !remembered || !wanted.is_empty() => wanted,
@@ -128,25 +123,22 @@ impl<S: ObjectStore> EncryptedStore<S> {
                     continue;
                 }
             };
-            let plan = header.plan(location, wanted.clone())?;
-            let Some(frames) = self.frames(location, &options, &fetched, &plan).await? else {
+            let OpenedRange { stored, transform } = header.open(location, wanted.clone())?;
+            let frames = self.frames(location, &options, &fetched, stored);
+            let Some(Frames { body, about }) = frames.await? else {
                 continue;
             };
-            let Frames { body, about } = frames;
             let mut extensions = about.extensions;
-            extensions.insert(header.opened.clone());
+            mark(&mut extensions, header.opened.clone());
             return Ok(GetResult {
-                payload: payload(
-                    location,
-                    TransformStream::new(body, header.ranges.open(plan)),
-                ),
+                payload: payload(location, TransformStream::new(body, transform)),
                 meta: ObjectMeta { size, ..about.meta },
                 range: wanted,
                 attributes: about.attributes,
                 extensions,
             });
         }
-        Err(changes(location))
+        Err(Error::changes(location))
     }
 
     /// All ranges of one version.
@@ -160,8 +152,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
         }
         let options = GetOptions::default();
         for _ in 0..TRIES {
-            let fetched = self.header(location, &options).await?;
-            let size = fetched.header.plaintext_len(location)?;
+            let Some(fetched) = self.header(location, &options).await? else {
+                continue;
+            };
+            let size = fetched.header.plaintext_length(location)?;
             let wanted: Result<Vec<_>, _> = ranges
                 .iter()
                 .map(|range| GetRange::Bounded(range.clone()).as_range(size))
@@ -181,7 +175,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 Ok(bytes) => return Ok(bytes),
             }
         }
-        Err(changes(location))
+        Err(Error::changes(location))
     }
 
     async fn read_one(
@@ -191,15 +185,22 @@ impl<S: ObjectStore> EncryptedStore<S> {
         fetched: &Fetched,
         range: Range<u64>,
     ) -> Result<Bytes, Stopped> {
-        let plan = fetched.header.plan(location, range)?;
-        let frames = self.frames(location, options, fetched, &plan).await?;
-        let frames = frames.ok_or(Stopped::Overwritten)?;
-        let plaintext = TransformStream::new(frames.body, fetched.header.ranges.open(plan));
-        let pieces: Vec<Bytes> = into_object_store(location, plaintext).try_collect().await?;
-        Ok(match <[Bytes; 1]>::try_from(pieces) {
-            Ok([bytes]) => bytes,
-            Err(pieces) => pieces.concat().into(),
-        })
+        let OpenedRange {
+            stored,
+            mut transform,
+        } = fetched.header.open(location, range)?;
+        // The caller named the range and the object has it, so this is no claim of the store's. The
+        // frames are longer than their plaintext, so the buffer never grows.
+        let longest = usize::try_from(stored.end.saturating_sub(stored.start)).unwrap_or(0);
+        let frames = self.frames(location, options, fetched, stored).await?;
+        let mut body = frames.ok_or(Stopped::Overwritten)?.body;
+        let refused = Error::envelope(location);
+        let mut plaintext = OutputBuffer::with_capacity(longest);
+        while let Some(bytes) = body.try_next().await? {
+            transform.update(&bytes, &mut plaintext).map_err(&refused)?;
+        }
+        transform.finish(&mut plaintext).map_err(&refused)?;
+        Ok(plaintext.into_vec().into())
     }
 
     /// The size that the header claims. One request.
@@ -208,18 +209,17 @@ impl<S: ObjectStore> EncryptedStore<S> {
         location: &Path,
         options: GetOptions,
     ) -> Result<GetResult> {
-        let settings = self.settings();
-        let expected = settings.context(location, &options.extensions)?;
-        let decrypt_options = settings.decrypt_options(expected);
-        let beginning = self.beginning(location, &options, &decrypt_options).await?;
-        let refused = Error::envelope(location);
-        let layout = beginning.header.claims().layout().map_err(&refused)?;
+        let expected = self.settings().context(location, &options.extensions)?;
+        let Beginning { object, about, .. } = self.beginning(location, &options, &expected).await?;
         let About {
             meta,
             attributes,
-            extensions,
-        } = beginning.about;
-        let size = layout.plaintext_len(meta.size).map_err(&refused)?;
+            mut extensions,
+        } = about;
+        let size = plaintext_length(location, &object, &meta)?;
+        if let Closed::Foreign(_) = object {
+            extensions.insert(NotEncrypted);
+        }
         Ok(GetResult {
             payload: GetResultPayload::Stream(stream::empty().boxed()),
             meta: ObjectMeta { size, ..meta },
@@ -230,29 +230,27 @@ impl<S: ObjectStore> EncryptedStore<S> {
     }
 
     /// The verified header of the object: the cached one, if the caller has no conditions of its
-    /// own. Whether it still is the object's the next request will tell.
-    async fn header(&self, location: &Path, options: &GetOptions) -> Result<Fetched> {
-        let settings = self.settings();
-        let expected = settings.context(location, &options.extensions)?;
+    /// own. Whether it still is the object's the next request will tell. Nothing when the object is
+    /// another version by now.
+    async fn header(&self, location: &Path, options: &GetOptions) -> Result<Option<Fetched>> {
+        let expected = self.settings().context(location, &options.extensions)?;
         if let Some(header) = self.cached(location, options, &expected) {
-            return Ok(Fetched {
+            return Ok(Some(Fetched {
                 header,
                 beginning: None,
-            });
+            }));
         }
-        let decrypt_options = settings.decrypt_options(expected.clone());
-        let beginning = self.beginning(location, options, &decrypt_options).await?;
+        let beginning = self.beginning(location, options, &expected).await?;
         let Beginning {
-            header,
+            object,
             about,
             bytes,
         } = beginning;
-        let suite = header.claims().suite();
-        let materials = self.manager().decryption_materials(header.request()).await;
-        let ranges = materials
-            .and_then(|materials| header.verify_for_ranges(materials))
-            .map_err(Error::envelope(location))?;
-        let opened = Opened::new(ranges.context().clone(), suite);
+        let file = self.instruction_file(location, options, &about.meta, &object);
+        let Some(file) = file.await? else {
+            return Ok(None);
+        };
+        let (opened, ranges) = self.open_ranges(location, object, file).await?;
         let header = Arc::new(VerifiedHeader {
             ranges,
             opened,
@@ -262,10 +260,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
         if options.version.is_none() && header.meta.e_tag.is_some() {
             self.headers().insert(location, Arc::clone(&header));
         }
-        Ok(Fetched {
+        Ok(Some(Fetched {
             header,
             beginning: Some((bytes, about)),
-        })
+        }))
     }
 
     fn cached(
@@ -285,104 +283,15 @@ impl<S: ObjectStore> EncryptedStore<S> {
         }
     }
 
-    /// Fetches as much of the object's beginning as its header takes. The caller's conditions go
-    /// with the first request; later ones are pinned to what it saw.
-    pub(crate) async fn beginning(
-        &self,
-        location: &Path,
-        options: &GetOptions,
-        decrypt_options: &DecryptOptions,
-    ) -> Result<Beginning> {
-        for _ in 0..TRIES {
-            let length = self.settings().header_length.max(FIRST_READ) as u64;
-            let first = GetOptions {
-                range: Some(GetRange::Bounded(0..length)),
-                head: false,
-                ..options.clone()
-            };
-            let result = match self.inner().get_opts(location, first).await {
-                Ok(result) => result,
-                Err(error) => return Err(self.explain_empty(location, options, error).await),
-            };
-            let about = About::of(&result);
-            let bytes = result.bytes().await?;
-            let complete = self.complete_header(location, options, &about, bytes, decrypt_options);
-            if let Some((header, bytes)) = complete.await? {
-                return Ok(Beginning {
-                    header,
-                    about,
-                    bytes,
-                });
-            }
-        }
-        Err(changes(location))
-    }
-
-    /// Fetches more until the header is whole. Nothing when the object is another version by then.
-    async fn complete_header(
-        &self,
-        location: &Path,
-        options: &GetOptions,
-        about: &About,
-        mut bytes: Bytes,
-        decrypt_options: &DecryptOptions,
-    ) -> Result<Option<(UnverifiedHeader, Bytes)>> {
-        let refused = Error::envelope(location);
-        loop {
-            let fetched = bytes.len() as u64;
-            let parsed = match fetched < about.meta.size {
-                true => UnverifiedHeader::parse(&bytes, decrypt_options),
-                false => UnverifiedHeader::parse_whole(&bytes, decrypt_options).map(Some),
-            };
-            if let Some(header) = parsed.map_err(&refused)? {
-                return Ok(Some((header, bytes)));
-            }
-            let more = fetched..fetched.saturating_mul(2).max(1);
-            let Some(more) = self.pinned(location, options, &about.meta, more).await? else {
-                return Ok(None);
-            };
-            let more = more.bytes().await?;
-            if more.is_empty() {
-                // The store has fewer bytes than it said.
-                let header = UnverifiedHeader::parse_whole(&bytes, decrypt_options);
-                return Ok(Some((header.map_err(&refused)?, bytes)));
-            }
-            bytes = [bytes, more].concat().into();
-        }
-    }
-
-    /// Stores refuse a range of an object without bytes, each in its own words; ours says why.
-    async fn explain_empty(
-        &self,
-        location: &Path,
-        options: &GetOptions,
-        error: object_store::Error,
-    ) -> object_store::Error {
-        if !matches!(error, object_store::Error::Generic { .. }) || options.version.is_some() {
-            return error;
-        }
-        match self.inner().head(location).await {
-            Ok(meta) if meta.size == 0 => {
-                let decrypt_options = DecryptOptions::default();
-                match UnverifiedHeader::parse_whole(&[], &decrypt_options) {
-                    Err(empty) => Error::envelope(location)(empty),
-                    Ok(_) => error,
-                }
-            }
-            _ => error,
-        }
-    }
-
-    /// The bytes of a plan: from what was fetched already, or by one request pinned to the
+    /// These bytes of the object: from what was fetched already, or by one request pinned to the
     /// header's version. Nothing when the object is another version by now.
     async fn frames(
         &self,
         location: &Path,
         options: &GetOptions,
         fetched: &Fetched,
-        plan: &RangePlan,
+        wanted: Range<u64>,
     ) -> Result<Option<Frames>> {
-        let wanted = plan.ciphertext();
         if let Some((bytes, about)) = &fetched.beginning {
             let at_hand = usize::try_from(wanted.start)
                 .ok()
@@ -416,41 +325,6 @@ impl<S: ObjectStore> EncryptedStore<S> {
             Err(error) => Err(error),
         }
     }
-
-    /// These bytes of this version and no other; nothing when the object is another one by now.
-    async fn pinned(
-        &self,
-        location: &Path,
-        options: &GetOptions,
-        meta: &ObjectMeta,
-        range: Range<u64>,
-    ) -> Result<Option<GetResult>> {
-        // An ETag goes first: unlike a version it tells when the object has been overwritten.
-        let version = match (&meta.e_tag, &options.version) {
-            (_, Some(version)) => Some(version.clone()),
-            (Some(_), None) => None,
-            (None, None) => meta.version.clone(),
-        };
-        if meta.e_tag.is_none() && version.is_none() {
-            return Err(Error::NoVersion {
-                location: location.clone(),
-            }
-            .into());
-        }
-        let request = GetOptions {
-            range: Some(GetRange::Bounded(range)),
-            if_match: meta.e_tag.clone(),
-            version,
-            extensions: options.extensions.clone(),
-            ..GetOptions::default()
-        };
-        match self.inner().get_opts(location, request).await {
-            // A store that ignores the condition still tells what it sent.
-            Ok(result) if result.meta.e_tag == meta.e_tag => Ok(Some(result)),
-            Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// Why a range of several was not read.
@@ -466,45 +340,47 @@ impl From<object_store::Error> for Stopped {
 }
 
 impl VerifiedHeader {
-    fn plaintext_len(&self, location: &Path) -> Result<u64> {
-        let length = self.ranges.layout().plaintext_len(self.meta.size);
+    fn plaintext_length(&self, location: &Path) -> Result<u64> {
+        let length = self.ranges.plaintext_length(self.meta.size);
         length.map_err(Error::envelope(location))
     }
 
-    fn plan(&self, location: &Path, range: Range<u64>) -> Result<RangePlan> {
-        let plan = self.ranges.layout().plan(range, self.meta.size);
-        plan.map_err(Error::envelope(location))
+    fn open(&self, location: &Path, range: Range<u64>) -> Result<OpenedRange> {
+        let opened = self.ranges.open(range, self.meta.size);
+        opened.map_err(Error::envelope(location))
     }
 }
 
-fn payload<T>(location: &Path, plaintext: TransformStream<ByteStream, T>) -> GetResultPayload
-where
-    T: envelope::Transform + Send + 'static,
-{
-    GetResultPayload::Stream(into_object_store(location, plaintext).boxed())
+/// What an object claims, or the stored size of one that claims nothing.
+fn plaintext_length(location: &Path, object: &Closed, meta: &ObjectMeta) -> Result<u64> {
+    match object {
+        Closed::Encrypted(opening) => {
+            let length = opening.plaintext_length(meta.size);
+            length.map_err(Error::envelope(location))
+        }
+        Closed::Foreign(_) => Ok(meta.size),
+    }
 }
 
-fn into_object_store<T>(
-    location: &Path,
-    plaintext: TransformStream<ByteStream, T>,
-) -> impl futures::Stream<Item = Result<Bytes>> + Send + use<T>
-where
-    T: envelope::Transform + Send + 'static,
-{
-    plaintext.map_err(from_stream(Error::envelope(location)))
+/// Tells the caller what opened the object.
+fn mark(extensions: &mut object_store::Extensions, opened: Option<Opened>) {
+    match opened {
+        Some(opened) => extensions.insert(opened).map(drop),
+        None => extensions.insert(NotEncrypted).map(drop),
+    };
 }
 
-fn from_stream(
-    refused: impl Fn(envelope::Error) -> object_store::Error,
-) -> impl Fn(StreamError<object_store::Error>) -> object_store::Error {
-    move |error| match error {
+fn payload(location: &Path, plaintext: Plaintext) -> GetResultPayload {
+    let refused = Error::envelope(location);
+    let plaintext = plaintext.map_err(move |error| match error {
         StreamError::Input(error) => error,
         StreamError::Envelope(error) => refused(error),
         other => object_store::Error::Generic {
             store: STORE,
             source: other.to_string().into(),
         },
-    }
+    });
+    GetResultPayload::Stream(plaintext.boxed())
 }
 
 fn invalid_range(error: impl std::error::Error + Send + Sync + 'static) -> object_store::Error {
@@ -512,11 +388,4 @@ fn invalid_range(error: impl std::error::Error + Send + Sync + 'static) -> objec
         store: STORE,
         source: Box::new(error),
     }
-}
-
-fn changes(location: &Path) -> object_store::Error {
-    Error::ChangesWhileRead {
-        location: location.clone(),
-    }
-    .into()
 }

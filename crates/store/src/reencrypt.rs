@@ -1,29 +1,80 @@
 //! One object at a time: what it says about itself, and other keys for it.
 
-use envelope::{CommitmentPolicy, DecryptOptions, MaterialsManager, UnverifiedHeader};
+use envelope::MaterialsManager;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetResult, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result, UpdateVersion,
+    GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result, UpdateVersion,
 };
 
+use crate::beginning::{Beginning, Closed, InstructionFile, TRIES};
 use crate::encrypted_store::EncryptedStore;
+use crate::error::Error;
+use crate::format::Opening;
+use crate::inspection::Inspection;
 use crate::opened::Opened;
 
 impl<S: ObjectStore> EncryptedStore<S> {
-    /// What an object's header claims: suite, context, encrypted data keys, frame length. It needs
-    /// no key, and nothing of it is verified. One request.
+    /// What an object claims: format, suite, context, encrypted data keys, lengths. It needs no key,
+    /// and nothing of it is verified. One request, and one for an instruction file.
     ///
     /// # Errors
-    /// The inner store's, and when the object is no message.
-    pub async fn inspect(&self, location: &Path) -> Result<UnverifiedHeader> {
-        // A description harms nobody, so every suite may be described.
-        let options =
-            DecryptOptions::default().with_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt);
-        let request = GetOptions::default();
-        let beginning = self.beginning(location, &request, &options).await?;
-        Ok(beginning.header)
+    /// The inner store's, and when the object is none of the store's formats.
+    pub async fn inspect(&self, location: &Path) -> Result<Inspection> {
+        self.check_shown(location)?;
+        let (opening, meta, file) = self.closed(location).await?;
+        let inspection = opening.inspect(meta, file);
+        inspection.map_err(Error::envelope(location))
+    }
+
+    /// Gives an object with an instruction file other wrapping keys: writes that file anew under
+    /// keys of `to`, and leaves the object as it is. The file's data key and message id are new, so
+    /// no nonce is used twice. Of two rewraps at once the last one wins, and both are valid. Pairs
+    /// of the context that were bound without being stored are stored now, unless `to` demands them
+    /// as well.
+    ///
+    /// It takes nothing from those who kept the old instruction file and a key that opens it.
+    ///
+    /// # Errors
+    /// [`Error::KeysInHeader`] for an object whose keys are in its header; as reading the object,
+    /// and as writing the file.
+    pub async fn rewrap(&self, location: &Path, to: &dyn MaterialsManager) -> Result<()> {
+        self.check_shown(location)?;
+        let (opening, _, file) = self.closed(location).await?;
+        let (Some(path), Some(file)) = (opening.instruction_file(), file) else {
+            return Err(Error::KeysInHeader {
+                location: location.clone(),
+            }
+            .into());
+        };
+        let rewrapped = opening.rewrap(self.manager(), to, file).await;
+        let rewrapped = rewrapped.map_err(Error::envelope(path))?;
+        self.inner().put(path, rewrapped.into()).await?;
+        self.headers().remove(location);
+        Ok(())
+    }
+
+    /// An object of ours, its size, and its instruction file.
+    async fn closed(
+        &self,
+        location: &Path,
+    ) -> Result<(Box<dyn Opening>, ObjectMeta, InstructionFile)> {
+        let options = GetOptions::default();
+        let expected = self.settings().context(location, &options.extensions)?;
+        for _ in 0..TRIES {
+            let Beginning { object, about, .. } =
+                self.beginning(location, &options, &expected).await?;
+            let file = self.instruction_file(location, &options, &about.meta, &object);
+            let Some(file) = file.await? else {
+                continue;
+            };
+            return match object {
+                Closed::Encrypted(opening) => Ok((opening, about.meta, file)),
+                Closed::Foreign(reason) => Err(Error::foreign(location, reason)),
+            };
+        }
+        Err(Error::changes(location))
     }
 
     /// Encrypts an object anew under keys of `to`, in constant memory. Its context stays, and so do
@@ -39,6 +90,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// # Errors
     /// As reading and writing the object. It is then as it was before.
     pub async fn reencrypt(&self, location: &Path, to: &dyn MaterialsManager) -> Result<PutResult> {
+        self.check_shown(location)?;
         let old = self.read_whole(location, GetOptions::default()).await?;
         match usize::try_from(old.meta.size) {
             Ok(size) if size <= self.settings().part_length => {

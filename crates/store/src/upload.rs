@@ -1,46 +1,54 @@
+use std::fmt;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use envelope::{Encryptor, OutputBuffer};
+use envelope::{OutputBuffer, Transform};
 use futures::FutureExt;
 use futures::future::{ready, try_join_all};
 use object_store::path::Path;
-use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
+use object_store::{MultipartUpload, ObjectStore, PutPayload, PutResult, Result, UploadPart};
 
+use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
+use crate::format::Sealed;
 
 /// A multipart upload that seals frames as parts come in, and sends parts of one length.
-#[derive(Debug)]
-pub(crate) struct EncryptedUpload {
+pub(crate) struct EncryptedUpload<S> {
+    store: EncryptedStore<S>,
     inner: Box<dyn MultipartUpload>,
     location: Path,
     /// Taken when the upload is completed.
-    encryptor: Option<Encryptor>,
+    body: Option<Box<dyn Transform + Send>>,
+    /// Written when the upload is completed.
+    instruction_file: Option<(Path, Bytes)>,
     /// Ciphertext of a part that is not full yet.
     sealed: OutputBuffer,
     part_length: usize,
 }
 
-impl EncryptedUpload {
+impl<S> EncryptedUpload<S> {
     pub(crate) fn new(
+        store: EncryptedStore<S>,
         inner: Box<dyn MultipartUpload>,
         location: Path,
-        encryptor: Encryptor,
-        part_length: usize,
+        object: Sealed,
     ) -> Self {
         Self {
+            part_length: store.settings().part_length,
+            store,
             inner,
             location,
-            encryptor: Some(encryptor),
+            body: Some(object.body),
+            instruction_file: object.instruction_file,
             sealed: OutputBuffer::new(),
-            part_length,
         }
     }
 
     fn seal(&mut self, data: &PutPayload) -> envelope::Result<()> {
-        let encryptor = self.encryptor.as_mut();
-        let encryptor = encryptor.ok_or(envelope::Error::AlreadyFailed)?;
+        let body = self.body.as_mut();
+        let body = body.ok_or(envelope::Error::AlreadyFailed)?;
         data.iter()
-            .try_for_each(|bytes| encryptor.update(bytes, &mut self.sealed))
+            .try_for_each(|bytes| body.update(bytes, &mut self.sealed))
     }
 
     /// Cuts off the parts that are full; at the end also the last one, full or not.
@@ -72,7 +80,7 @@ impl EncryptedUpload {
 }
 
 #[async_trait]
-impl MultipartUpload for EncryptedUpload {
+impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
     /// Frames are numbered in the order of these calls, so they are sealed here and not in the
     /// future that is returned.
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
@@ -85,18 +93,34 @@ impl MultipartUpload for EncryptedUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let refused = Error::envelope(&self.location);
-        let encryptor = self.encryptor.take();
-        encryptor
-            .ok_or(envelope::Error::AlreadyFailed)
-            .and_then(|encryptor| encryptor.finish(&mut self.sealed))
+        let body = self.body.take();
+        body.ok_or(envelope::Error::AlreadyFailed)
+            .and_then(|body| body.finish(&mut self.sealed))
             .map_err(refused)?;
         let parts = self.full_parts(true);
         self.send(parts).await?;
-        self.inner.complete().await
+        let complete = self.inner.complete();
+        match self.instruction_file.take() {
+            Some(file) => {
+                let store = &self.store;
+                store.write_with_file(&self.location, file, complete).await
+            }
+            None => complete.await,
+        }
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.encryptor = None;
+        self.body = None;
         self.inner.abort().await
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for EncryptedUpload<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptedUpload")
+            .field("inner", &self.inner)
+            .field("location", &self.location)
+            .field("part_length", &self.part_length)
+            .finish_non_exhaustive()
     }
 }

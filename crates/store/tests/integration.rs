@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use envelope::{RawAes, WrappingKey};
-use envelope_store::{EncryptedStore, ListedSizes};
+use envelope_store::{EncryptedStore, Framed, ListedSizes};
 use object_store::integration::{
     copy_if_not_exists, copy_rename_nonexistent_object, get_nonexistent_object, get_opts,
     list_uses_directories_correctly, list_with_delimiter, list_with_offset_exclusivity,
@@ -56,9 +56,16 @@ async fn encrypted_memory_with_sizes_looked_up_and_small_frames() {
     let sizes = ListedSizes::LookedUp { concurrency: 4 };
     let store = EncryptedStore::builder(InMemory::new())
         .listed_sizes(sizes)
-        .frame_length(1000)
-        .header_length(300)
+        .format(Framed::new().frame_length(1000).header_length(300))
         .part_length(700)
+        .build(keyring());
+    in_memory(store).await;
+}
+
+#[tokio::test]
+async fn encrypted_memory_with_instruction_files() {
+    let store = EncryptedStore::builder(InMemory::new())
+        .format(Framed::new().with_instruction_files())
         .build(keyring());
     in_memory(store).await;
 }
@@ -81,5 +88,15 @@ async fn encrypted_files() {
     let folder = tempfile::tempdir().unwrap();
     let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
     let store = EncryptedStore::new(store, keyring());
+    everything(&store, false).await;
+}
+
+#[tokio::test]
+async fn encrypted_files_with_instruction_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+    let store = EncryptedStore::builder(store)
+        .format(Framed::new().with_instruction_files())
+        .build(keyring());
     everything(&store, false).await;
 }

@@ -10,8 +10,9 @@
 mod support;
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use envelope_store::EncryptedStore;
+use envelope_store::{EncryptedStore, Framed};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -193,10 +194,17 @@ proptest! {
         operations in prop::collection::vec(operation(), 1..40),
         frame_length in 1_u32..200,
         part_length in 1_usize..500,
+        instruction_files in any::<bool>(),
     ) {
         let plain = InMemory::new();
-        let encrypted = EncryptedStore::builder(InMemory::new())
-            .frame_length(frame_length)
+        let inner = Arc::new(InMemory::new());
+        let format = Framed::new().frame_length(frame_length);
+        let format = match instruction_files {
+            true => format.with_instruction_files(),
+            false => format,
+        };
+        let encrypted = EncryptedStore::builder(Arc::clone(&inner))
+            .format(format)
             .part_length(part_length)
             .build(keyring());
         futures::executor::block_on(async {
@@ -204,6 +212,11 @@ proptest! {
                 let (expected, found) = (run(&plain, operation).await, run(&encrypted, operation).await);
                 prop_assert_eq!(expected, found, "{:?}", operation);
             }
+            // One instruction file for each object, and none without.
+            let plain: Vec<_> = plain.list(None).try_collect().await.unwrap();
+            let stored: Vec<_> = inner.list(None).try_collect().await.unwrap();
+            let files = if instruction_files { 2 } else { 1 };
+            prop_assert_eq!(stored.len(), files * plain.len());
             Ok(())
         })?;
     }

@@ -13,7 +13,7 @@ mod support;
 use std::sync::Arc;
 
 use envelope::{EncryptionContext, RawAes, RequiredEncryptionContext, WrappingKey};
-use envelope_store::{EncryptedStore, Error, ListedSizes, Opened};
+use envelope_store::{EncryptedStore, Error, Framed, ListedSizes, Opened};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -50,7 +50,7 @@ fn cause(error: &object_store::Error) -> &Error {
 
 fn envelope_error(error: &object_store::Error) -> &envelope::Error {
     match cause(error) {
-        Error::Envelope { source, .. } => source,
+        Error::Envelope { source, .. } | Error::Foreign { source, .. } => source,
         other => panic!("{other}"),
     }
 }
@@ -167,7 +167,7 @@ async fn a_request_cannot_contradict_the_store() {
 #[tokio::test]
 async fn frames_of_any_length_that_is_written_are_read() {
     let store = EncryptedStore::builder(InMemory::new())
-        .frame_length(17 << 20)
+        .format(Framed::new().frame_length(17 << 20))
         .build(keyring());
     let plaintext = vec![7; 18 << 20];
     store.put(&path(), plaintext.clone().into()).await.unwrap();
@@ -361,7 +361,7 @@ async fn a_missing_key_is_a_missing_permission() {
 async fn a_header_that_does_not_fit_is_refused_before_anything_is_sent() {
     let inner = Arc::new(InMemory::new());
     let store = EncryptedStore::builder(Arc::clone(&inner))
-        .header_length(150)
+        .format(Framed::new().header_length(150))
         .build(keyring());
     let error = store.put(&path(), "text".into()).await.unwrap_err();
     assert!(matches!(
@@ -429,13 +429,15 @@ async fn inspecting_needs_no_key() {
     store.put(&path(), "text".into()).await.unwrap();
     let key = WrappingKey::generate().unwrap();
     let stranger = EncryptedStore::new(inner, RawAes::new("a", "b", key).unwrap());
-    let header = stranger.inspect(&path()).await.unwrap();
-    assert_eq!(header.length(), envelope_store::DEFAULT_HEADER_LENGTH);
+    let claims = stranger.inspect(&path()).await.unwrap();
+    assert_eq!(claims.format, "framed");
+    assert_eq!(claims.plaintext_length, Some(4));
     assert_eq!(
-        header.claims().frame_length(),
-        envelope_store::DEFAULT_FRAME_LENGTH
+        claims.header_length,
+        envelope_store::DEFAULT_HEADER_LENGTH as u64
     );
-    let keys = header.claims().encrypted_data_keys();
+    assert_eq!(claims.frame_length, envelope_store::DEFAULT_FRAME_LENGTH);
+    let keys = claims.encrypted_data_keys;
     assert_eq!(keys[0].key_name(), "test");
     assert_eq!(keys[1].provider_id(), envelope::PADDING_PROVIDER_ID);
     assert!(stranger.inspect(&Path::from("missing")).await.is_err());
@@ -485,7 +487,7 @@ async fn long_files_are_read_in_pieces_and_never_cut_short() {
     let folder = tempfile::tempdir().unwrap();
     let inner = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
     let store = EncryptedStore::builder(inner)
-        .frame_length(100_000)
+        .format(Framed::new().frame_length(100_000))
         .build(keyring());
     let content: Vec<u8> = (0..3_500_000_u32).map(|i| i.to_le_bytes()[1]).collect();
     store.put(&path(), content.clone().into()).await.unwrap();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envelope::{DecryptOptions, blocking};
-use envelope_store::{EncryptedStore, Error, ListedSizes};
+use envelope_store::{EncryptedStore, Error, Framed, ListedSizes};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -32,7 +32,7 @@ fn numbered(length: usize) -> Vec<u8> {
 
 fn encrypted(spy: Spy) -> EncryptedStore<Spy> {
     EncryptedStore::builder(spy)
-        .frame_length(FRAME as u32)
+        .format(Framed::new().frame_length(FRAME as u32))
         .part_length(5000)
         .build(keyring())
 }
@@ -154,8 +154,11 @@ async fn sizes_that_are_looked_up_come_from_each_header() {
     let location = |index: u32| Path::from(format!("{index}"));
     for (index, frame_length, header_length) in [(0, 10, 300), (1, 64, 2000), (2, 1000, 5000)] {
         let writer = EncryptedStore::builder(Arc::clone(&inner))
-            .frame_length(frame_length)
-            .header_length(header_length)
+            .format(
+                Framed::new()
+                    .frame_length(frame_length)
+                    .header_length(header_length),
+            )
             .build(keyring());
         writer
             .put(&location(index), numbered(123).into())
@@ -291,7 +294,7 @@ async fn an_overwrite_during_a_read_gives_one_version() {
 async fn an_overwrite_while_a_long_header_is_read_begins_again() {
     let build = |spy| {
         EncryptedStore::builder(spy)
-            .header_length(5000)
+            .format(Framed::new().header_length(5000))
             .build(keyring())
     };
     let inner = Arc::new(InMemory::new());

@@ -1,0 +1,245 @@
+//! What happens to an instruction file when its object is written, moved or deleted.
+//!
+//! A file is written before its object and dropped after it. Whatever stops in between leaves a
+//! file without an object, and never an object without its file.
+
+use futures::future::ready;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{
+    CopyMode, CopyOptions, Error as StoreError, GetOptions, ObjectStore, ObjectStoreExt, PutResult,
+    RenameOptions, RenameTargetMode, Result,
+};
+
+use crate::beginning::{Closed, TRIES};
+use crate::encrypted_store::EncryptedStore;
+use crate::error::Error;
+use crate::format::Opening;
+
+/// Objects that are deleted at once when their headers must be read first.
+const DELETES: usize = 16;
+
+impl<S: ObjectStore> EncryptedStore<S> {
+    /// Nothing is written over an instruction file.
+    pub(crate) fn check_not_reserved(&self, location: &Path) -> Result<()> {
+        match self.format().is_instruction_file(location) {
+            true => Err(Error::ReservedPath {
+                location: location.clone(),
+            }
+            .into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Instruction files are hidden: as far as a caller can see there is no such object.
+    pub(crate) fn check_shown(&self, location: &Path) -> Result<()> {
+        match self.format().is_instruction_file(location) {
+            true => Err(StoreError::NotFound {
+                path: location.to_string(),
+                source: Box::new(Error::ReservedPath {
+                    location: location.clone(),
+                }),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// The object as it is now; nothing when there is none, or none of ours.
+    async fn opening(&self, location: &Path) -> Result<Option<Box<dyn Opening>>> {
+        let options = GetOptions::default();
+        let expected = envelope::EncryptionContext::default();
+        match self.beginning(location, &options, &expected).await {
+            Ok(beginning) => Ok(match beginning.object {
+                Closed::Encrypted(opening) => Some(opening),
+                Closed::Foreign(_) => None,
+            }),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The instruction file of the object as it is now. Whatever the object is, it may be
+    /// overwritten and deleted, so what cannot be read has none.
+    pub(crate) async fn current_file(&self, location: &Path) -> Result<Option<Path>> {
+        match self.opening(location).await {
+            Ok(opening) => Ok(opening.and_then(|opening| opening.instruction_file().cloned())),
+            Err(error) if Error::is_ours(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Drops the file of an object that is gone. What cannot be dropped harms nobody: it is hidden,
+    /// and opens nothing.
+    async fn drop_file(&self, file: Option<&Path>) {
+        if let Some(file) = file {
+            let _ = self.inner().delete(file).await;
+        }
+    }
+
+    /// Writes an object behind its instruction file, and drops the file of the object that was
+    /// there before.
+    pub(crate) async fn write_with_file<F>(
+        &self,
+        location: &Path,
+        file: (Path, bytes::Bytes),
+        write: F,
+    ) -> Result<PutResult>
+    where
+        F: Future<Output = Result<PutResult>> + Send,
+    {
+        let before = self.current_file(location).await?;
+        let (file, content) = file;
+        self.inner().put(&file, content.into()).await?;
+        let written = write.await;
+        if written.is_ok() {
+            self.drop_file(before.as_ref()).await;
+        } else if is_untouched(&written) {
+            self.drop_unless_current(location, &file).await;
+        }
+        written
+    }
+
+    /// Copies and renames move ciphertext with its keys, which a bound path forbids.
+    fn check_movable(&self, from: &Path, to: &Path) -> Result<()> {
+        self.check_shown(from)?;
+        self.check_not_reserved(to)?;
+        match self.settings().bind_paths {
+            true => Err(Error::PathsAreBound {
+                location: from.clone(),
+            }
+            .into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Copies ciphertext and keys. The source's header tells where the keys are.
+    pub(crate) async fn copy(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.check_movable(from, to)?;
+        for _ in 0..TRIES {
+            let Some(opening) = self.opening(from).await? else {
+                return self.inner().copy_opts(from, to, options).await;
+            };
+            let (source, target) = (opening.instruction_file(), opening.instruction_file_at(to));
+            let (Some(source), Some(target)) = (source, target) else {
+                return self.inner().copy_opts(from, to, options).await;
+            };
+            let before = self.current_file(to).await?;
+            if !self.copy_file(source, &target).await? {
+                continue;
+            }
+            let copied = self.inner().copy_opts(from, to, options.clone()).await;
+            if is_untouched(&copied) {
+                self.drop_unless_current(to, &target).await;
+            }
+            copied?;
+            // The source may have been overwritten since its header was read: then the keys of what
+            // was copied must follow.
+            if let Some(copy) = self.opening(to).await?
+                && let (Some(source), Some(now)) =
+                    (copy.instruction_file_at(from), copy.instruction_file())
+                && *now != target
+            {
+                self.drop_file(Some(&target)).await;
+                if !self.copy_file(&source, now).await? {
+                    match options.mode {
+                        CopyMode::Overwrite => continue,
+                        CopyMode::Create => break,
+                    }
+                }
+            }
+            if let Some(before) = before {
+                self.drop_unless_current(to, &before).await;
+            }
+            return Ok(());
+        }
+        Err(Error::changes(from))
+    }
+
+    /// Copies an instruction file. False when it is gone: its object was overwritten.
+    async fn copy_file(&self, from: &Path, to: &Path) -> Result<bool> {
+        if from == to {
+            return Ok(true);
+        }
+        match self.inner().copy(from, to).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Drops a file that the object at `location` does not need. A request can be sent twice and
+    /// answered once, so the object is asked.
+    async fn drop_unless_current(&self, location: &Path, file: &Path) {
+        if let Ok(now) = self.current_file(location).await
+            && now.as_ref() != Some(file)
+        {
+            self.drop_file(Some(file)).await;
+        }
+    }
+
+    /// Moves ciphertext and keys.
+    pub(crate) async fn rename(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: RenameOptions,
+    ) -> Result<()> {
+        self.check_movable(from, to)?;
+        let opening = self.opening(from).await?;
+        let Some(file) = opening.and_then(|opening| opening.instruction_file().cloned()) else {
+            return self.inner().rename_opts(from, to, options).await;
+        };
+        if from == to {
+            // Stores differ in what is left of it.
+            let renamed = self.inner().rename_opts(from, to, options).await;
+            self.drop_unless_current(from, &file).await;
+            return renamed;
+        }
+        let copying = CopyOptions {
+            mode: match options.target_mode {
+                RenameTargetMode::Overwrite => CopyMode::Overwrite,
+                RenameTargetMode::Create => CopyMode::Create,
+            },
+            extensions: options.extensions,
+        };
+        self.copy(from, to, copying).await?;
+        self.inner().delete(from).await?;
+        self.drop_file(Some(&file)).await;
+        Ok(())
+    }
+
+    /// Deletes objects, and after each its instruction file.
+    pub(crate) fn delete(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        let shown = locations
+            .and_then(move |location| ready(store.check_shown(&location).map(|()| location)));
+        if !self.format().writes_instruction_files() {
+            return self.inner().delete_stream(shown.boxed());
+        }
+        let store = self.clone();
+        shown
+            .map_ok(move |location| store.clone().delete_with_file(location))
+            .try_buffered(DELETES)
+            .boxed()
+    }
+
+    async fn delete_with_file(self, location: Path) -> Result<Path> {
+        let file = self.current_file(&location).await?;
+        self.inner().delete(&location).await?;
+        self.drop_file(file.as_ref()).await;
+        Ok(location)
+    }
+}
+
+/// Whether the answer says that nothing was written. Any other error leaves that open.
+fn is_untouched<T>(answer: &Result<T>) -> bool {
+    matches!(
+        answer,
+        Err(StoreError::AlreadyExists { .. }
+            | StoreError::Precondition { .. }
+            | StoreError::NotFound { .. })
+    )
+}
