@@ -151,6 +151,8 @@ pub struct Decrypted {
     pub context: EncryptionContext,
     /// The suite that the message was encrypted under.
     pub suite: AlgorithmSuite,
+    /// The encrypted data key that was unwrapped.
+    pub key: EncryptedDataKey,
 }
 
 impl std::fmt::Debug for Decrypted {
@@ -159,6 +161,7 @@ impl std::fmt::Debug for Decrypted {
             .field("plaintext", &format_args!("{} bytes", self.plaintext.len()))
             .field("context", &self.context)
             .field("suite", &self.suite)
+            .field("key", &self.key)
             .finish()
     }
 }
@@ -177,6 +180,7 @@ pub async fn decrypt<M: MaterialsManager + ?Sized>(
     let body = message.get(header.length()..).unwrap_or_default();
     let materials = manager.decryption_materials(header.request()).await?;
     // Plaintext stays in here until the signature verified.
+    let key = materials.opened().clone();
     let mut decryptor = header.verify_withholding(materials)?;
     let mut output = OutputBuffer::with_capacity(body.len());
     decryptor.update(body, &mut output)?;
@@ -186,6 +190,7 @@ pub async fn decrypt<M: MaterialsManager + ?Sized>(
         plaintext: output.into_vec(),
         context,
         suite,
+        key,
     })
 }
 

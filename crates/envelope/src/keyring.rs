@@ -35,6 +35,15 @@ pub struct KeyRequest<'a> {
     pub context: &'a EncryptionContext,
 }
 
+/// A data key, and where it came from.
+#[derive(Debug)]
+pub struct Unwrapped {
+    /// The place of the encrypted data key that opened, among those that were given.
+    pub index: usize,
+    /// What was in it.
+    pub data_key: DataKey,
+}
+
 /// Wraps and unwraps data keys with one or more wrapping keys.
 ///
 /// A keyring gets a typed secret and returns plain data, so it cannot damage what it was not
@@ -42,7 +51,7 @@ pub struct KeyRequest<'a> {
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError};
+/// use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError, Unwrapped};
 /// use envelope::{DataKey, EncryptedDataKey};
 ///
 /// /// Stands for a device that wraps keys.
@@ -68,7 +77,7 @@ pub struct KeyRequest<'a> {
 ///         &self,
 ///         keys: &[EncryptedDataKey],
 ///         request: KeyRequest<'_>,
-///     ) -> Result<DataKey, Vec<Attempt>> {
+///     ) -> Result<Unwrapped, Vec<Attempt>> {
 ///         let mut attempts = Vec::new();
 ///         for (index, key) in keys.iter().enumerate() {
 ///             if key.provider_id() != "device" {
@@ -77,7 +86,7 @@ pub struct KeyRequest<'a> {
 ///             }
 ///             let opened = self.open(key.ciphertext(), &request.context.to_bytes()).await;
 ///             match opened.and_then(|bytes| DataKey::from_bytes(bytes, request.suite).ok()) {
-///                 Some(data_key) => return Ok(data_key),
+///                 Some(data_key) => return Ok(Unwrapped { index, data_key }),
 ///                 None => attempts.push(Attempt::failed_with(index, "device slot-1", "refused")),
 ///             }
 ///         }
@@ -105,7 +114,7 @@ pub trait Keyring: Debug + Send + Sync {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>>;
+    ) -> Result<Unwrapped, Vec<Attempt>>;
 
     /// Makes a new data key and wraps it. Override where a service does both at once.
     ///
@@ -137,7 +146,7 @@ impl<K: Keyring + ?Sized> Keyring for Arc<K> {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         (**self).unwrap_key(keys, request).await
     }
 
@@ -180,11 +189,11 @@ fn first_to_open(
     keyring: &Arc<str>,
     keys: &[EncryptedDataKey],
     open: impl Fn(&EncryptedDataKey) -> Result<DataKey, Refusal>,
-) -> Result<DataKey, Vec<Attempt>> {
+) -> Result<Unwrapped, Vec<Attempt>> {
     let mut attempts = Vec::new();
     for (index, key) in keys.iter().enumerate() {
         let attempt = match open(key) {
-            Ok(data_key) => return Ok(data_key),
+            Ok(data_key) => return Ok(Unwrapped { index, data_key }),
             Err(Refusal::Skipped(reason)) => Attempt::skipped(index, Arc::clone(keyring), reason),
             Err(Refusal::Failed(reason)) => {
                 Attempt::failed_with(index, Arc::clone(keyring), reason)

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::context::PUBLIC_KEY_FIELD;
 use crate::crypto::signature::{SigningKey, VerifyingKey};
 use crate::error::{Error, Result};
-use crate::keyring::{KeyRequest, Keyring};
+use crate::keyring::{KeyRequest, Keyring, Unwrapped};
 use crate::materials::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
 };
@@ -120,11 +120,17 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
         };
         let keys = request.encrypted_data_keys;
         match self.unwrap_key(keys, key_request).await {
-            Ok(data_key) => Ok(DecryptionMaterials {
+            Ok(Unwrapped { index, data_key }) => Ok(DecryptionMaterials {
                 suite,
                 context,
                 not_stored,
                 data_key: Arc::new(data_key),
+                opened: keys
+                    .get(index)
+                    .cloned()
+                    .ok_or(Error::InconsistentMaterials {
+                        reason: "the keyring names an encrypted data key that was not given",
+                    })?,
                 verifying_key,
             }),
             Err(attempts) => Err(Error::NotUnwrapped(Box::new(NotUnwrapped::new(

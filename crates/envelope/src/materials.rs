@@ -104,6 +104,7 @@ pub struct DecryptionMaterials {
     /// The part of `context` that the header does not store.
     pub(crate) not_stored: EncryptionContext,
     pub(crate) data_key: Arc<DataKey>,
+    pub(crate) opened: EncryptedDataKey,
     pub(crate) verifying_key: Option<VerifyingKey>,
 }
 
@@ -115,6 +116,7 @@ impl DecryptionMaterials {
             context: self.context.clone(),
             not_stored: self.not_stored.clone(),
             data_key: Arc::clone(&self.data_key),
+            opened: self.opened.clone(),
             verifying_key: self.verifying_key.clone(),
         }
     }
@@ -129,5 +131,10 @@ impl DecryptionMaterials {
     #[must_use]
     pub fn context(&self) -> &EncryptionContext {
         &self.context
+    }
+    /// The encrypted data key that was unwrapped.
+    #[must_use]
+    pub fn opened(&self) -> &EncryptedDataKey {
+        &self.opened
     }
 }

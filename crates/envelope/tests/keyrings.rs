@@ -5,12 +5,16 @@
     reason = "a test stops at the first surprise"
 )]
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use envelope::keyring::{Attempt, KeyRequest, KeyringError};
+use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
 use envelope::{
     DataKey, DecryptOptions, EncryptOptions, EncryptedDataKey, EncryptionContext, Error, ErrorKind,
-    Keyring, Multi, NotUnwrapped, RawAes, UnverifiedHeader, WrappingKey, blocking,
+    Keyring, MaterialsManager, Multi, NotUnwrapped, RawAes, UnverifiedHeader, WrappingKey,
+    blocking,
 };
+use futures::executor::block_on;
 
 fn raw(name: &str, key: u8) -> RawAes {
     let key = WrappingKey::from_bytes(&mut [key; 32]).unwrap();
@@ -62,7 +66,7 @@ impl Keyring for Broken {
         &self,
         keys: &[EncryptedDataKey],
         _request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         let attempt = |index| Attempt::skipped(index, "the broken device", "no answer");
         Err((0..keys.len()).map(attempt).collect())
     }
@@ -205,4 +209,57 @@ fn a_context_that_does_not_fit_its_field_is_refused() {
     let suite = envelope::AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
     let message = blocking::encrypt(&keyring, b"hello", &signed.with_suite(suite)).unwrap();
     assert!(opens(&keyring, &message));
+}
+
+#[test]
+fn the_key_that_opened_a_message_is_told() {
+    let named = |name: &str| RawAes::new("acme", name, WrappingKey::generate().unwrap()).unwrap();
+    let (one, two, three) = (named("1"), named("2"), named("3"));
+    let (one, two) = (Arc::new(one), Arc::new(two));
+    let both = Multi::generate_with(Arc::clone(&one)).and(Arc::clone(&two));
+    let message = seal(&both);
+    let opened_by = |keyring: &dyn MaterialsManager| {
+        let header = UnverifiedHeader::parse_whole(&message, &DecryptOptions::default()).unwrap();
+        let materials = block_on(keyring.decryption_materials(header.request()));
+        materials.map(|materials| materials.opened().key_name())
+    };
+    assert_eq!(opened_by(&one).unwrap(), "1");
+    assert_eq!(opened_by(&two).unwrap(), "2");
+    assert_eq!(
+        opened_by(&Multi::generate_with(three).and(two)).unwrap(),
+        "2"
+    );
+}
+
+/// A keyring that names a key it was not given.
+#[derive(Debug)]
+struct Mistaken;
+
+#[async_trait]
+impl Keyring for Mistaken {
+    async fn wrap_key(
+        &self,
+        _: &DataKey,
+        _: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
+        Ok(vec![EncryptedDataKey::new("mistaken", "key", "wrapped")])
+    }
+
+    async fn unwrap_key(
+        &self,
+        _: &[EncryptedDataKey],
+        request: KeyRequest<'_>,
+    ) -> Result<Unwrapped, Vec<Attempt>> {
+        let data_key = DataKey::generate(request.suite).unwrap();
+        Ok(Unwrapped { index: 1, data_key })
+    }
+}
+
+#[test]
+fn a_key_that_was_not_given_opened_nothing() {
+    let opened = blocking::decrypt(&Mistaken, &seal(&Mistaken), &DecryptOptions::default());
+    assert!(matches!(
+        opened.unwrap_err(),
+        Error::InconsistentMaterials { .. }
+    ));
 }

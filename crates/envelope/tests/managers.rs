@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use envelope::keyring::{Attempt, KeyRequest, KeyringError};
+use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
 use envelope::{
     AlgorithmSuite, CacheLimits, CachingManager, CommitmentPolicy, DataKey, DecryptionMaterials,
     DecryptionRequest, EncryptOptions, EncryptedDataKey, EncryptionContext, EncryptionMaterials,
@@ -230,7 +230,7 @@ fn a_keyring_without_keys_writes_nothing() {
             &self,
             _: &[EncryptedDataKey],
             _: KeyRequest<'_>,
-        ) -> Result<DataKey, Vec<Attempt>> {
+        ) -> Result<Unwrapped, Vec<Attempt>> {
             Err(Vec::new())
         }
     }
@@ -323,7 +323,7 @@ impl Keyring for Counting {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         self.unwrapped.fetch_add(1, Ordering::Relaxed);
         pause().await;
         self.inner.unwrap_key(keys, request).await

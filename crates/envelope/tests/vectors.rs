@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError};
+use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError, Unwrapped};
 use envelope::{
     AlgorithmSuite, BranchKey, CommitmentPolicy, DataKey, DecryptOptions, Decryptor, EcPrivateKey,
     EcPublicKey, EncryptedDataKey, EncryptionContext, Error, FrameScan, HeaderReader,
@@ -144,8 +144,11 @@ impl Keyring for Static {
         &self,
         _: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
-        Ok(DataKey::from_bytes(self.0.clone(), request.suite).unwrap())
+    ) -> Result<Unwrapped, Vec<Attempt>> {
+        Ok(Unwrapped {
+            index: 0,
+            data_key: DataKey::from_bytes(self.0.clone(), request.suite).unwrap(),
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use envelope::keyring::{Attempt, KeyRequest, KeyringError};
+use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
 use envelope::{
     AlgorithmSuite, BranchKey, CacheLimits, CachingManager, DataKey, DecryptOptions, EcCurve,
     EcPrivateKey, EncryptedDataKey, EncryptionContext, Keyring, MaterialsCache, MaterialsManager,
@@ -130,8 +130,11 @@ impl Keyring for Fixed {
         &self,
         _keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
-        Ok(self.data_key(request))
+    ) -> Result<Unwrapped, Vec<Attempt>> {
+        Ok(Unwrapped {
+            index: 0,
+            data_key: self.data_key(request),
+        })
     }
 
     async fn generate_key(

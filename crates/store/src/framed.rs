@@ -24,6 +24,9 @@ pub const DEFAULT_FRAME_LENGTH: u32 = 64 << 10;
 /// Length in bytes that headers are padded to when none is named.
 pub const DEFAULT_HEADER_LENGTH: usize = 1024;
 
+/// Names of the two kinds.
+const FRAMED: &str = "framed";
+const WITH_FILE: &str = "framed-instruction";
 /// What an object claims may be shown whatever its suite.
 const ANY_SUITE: CommitmentPolicy = CommitmentPolicy::ForbidEncryptAllowDecrypt;
 /// Bytes that an object's beginning is read in when its header is not padded.
@@ -282,18 +285,19 @@ impl FramedOpening {
             .expect_context(self.expected_context.clone())
     }
 
-    /// The materials of the object, and the context that the caller's keys are bound to.
+    /// The materials of the object, and what the caller's keys opened.
     async fn materials(
         self,
         manager: &dyn MaterialsManager,
         instruction_file: Option<Bytes>,
-    ) -> Result<(UnverifiedHeader, DecryptionMaterials, EncryptionContext)> {
+    ) -> Result<(UnverifiedHeader, DecryptionMaterials, Opened)> {
         let options = self.options();
         let Some((_, name)) = self.file else {
             let header = self.header.with_options(options)?;
             let materials = manager.decryption_materials(header.request()).await?;
-            let context = materials.context().clone();
-            return Ok((header, materials, context));
+            let (context, key) = (materials.context().clone(), materials.opened().clone());
+            let opened = Opened::new(FRAMED, materials.suite(), context, key);
+            return Ok((header, materials, opened));
         };
         let file = instruction_file.unwrap_or_default();
         let key = ObjectKey::open(manager, &name, &file, &options).await?;
@@ -302,7 +306,8 @@ impl FramedOpening {
         let options = options.expect_context(EncryptionContext::default());
         let header = self.header.with_options(options)?;
         let materials = key.keyring.decryption_materials(header.request()).await?;
-        Ok((header, materials, key.context))
+        let opened = Opened::new(WITH_FILE, materials.suite(), key.context, key.opened);
+        Ok((header, materials, opened))
     }
 }
 
@@ -329,8 +334,8 @@ impl Opening for FramedOpening {
         let claims = self.header.claims();
         Ok(Inspection {
             format: match self.file {
-                Some(_) => "framed-instruction",
-                None => "framed",
+                Some(_) => WITH_FILE,
+                None => FRAMED,
             },
             version: claims.version(),
             suite: claims.suite(),
@@ -350,13 +355,11 @@ impl Opening for FramedOpening {
         manager: &dyn MaterialsManager,
         instruction_file: Option<Bytes>,
     ) -> Result<OpenedBody> {
-        let (header, materials, context) = self.materials(manager, instruction_file).await?;
-        let skipped = header.length();
-        let decryptor = header.verify(materials)?;
+        let (header, materials, opened) = self.materials(manager, instruction_file).await?;
         Ok(OpenedBody {
-            opened: Opened::new(context, decryptor.suite()),
-            skipped,
-            transform: Box::new(decryptor),
+            opened,
+            skipped: header.length(),
+            transform: Box::new(header.verify(materials)?),
         })
     }
 
@@ -365,10 +368,9 @@ impl Opening for FramedOpening {
         manager: &dyn MaterialsManager,
         instruction_file: Option<Bytes>,
     ) -> Result<OpenedRanges> {
-        let (header, materials, context) = self.materials(manager, instruction_file).await?;
-        let suite = header.claims().suite();
+        let (header, materials, opened) = self.materials(manager, instruction_file).await?;
         Ok(OpenedRanges {
-            opened: Opened::new(context, suite),
+            opened,
             ranges: Box::new(header.verify_for_ranges(materials)?),
         })
     }

@@ -57,6 +57,8 @@ fn is_id(text: &str) -> bool {
 pub(crate) struct ObjectKey {
     pub(crate) keyring: RawAes,
     pub(crate) context: EncryptionContext,
+    /// What the caller's keys unwrapped.
+    pub(crate) opened: EncryptedDataKey,
 }
 
 /// A key for a new object.
@@ -100,10 +102,11 @@ impl ObjectKey {
         file: &[u8],
         options: &DecryptOptions,
     ) -> Result<Self> {
-        let (key, context) = open(manager, file, options).await?;
+        let (key, context, opened) = open(manager, file, options).await?;
         Ok(Self {
             keyring: RawAes::new(INSTRUCTION_FILE_PROVIDER_ID, &*name.0, key)?,
             context,
+            opened,
         })
     }
 
@@ -115,7 +118,7 @@ impl ObjectKey {
         options: &DecryptOptions,
         sealing: impl Fn(EncryptionContext) -> EncryptOptions,
     ) -> Result<Bytes> {
-        let (key, context) = open(manager, file, options).await?;
+        let (key, context, _) = open(manager, file, options).await?;
         let sealing = sealing(context.without_reserved());
         let file = envelope::encrypt(to, key.expose(), &sealing).await?;
         Ok(file.into())
@@ -126,10 +129,11 @@ async fn open(
     manager: &dyn MaterialsManager,
     file: &[u8],
     options: &DecryptOptions,
-) -> Result<(WrappingKey, EncryptionContext)> {
+) -> Result<(WrappingKey, EncryptionContext, EncryptedDataKey)> {
     let Decrypted {
         mut plaintext,
         context,
+        key: opened,
         ..
     } = envelope::decrypt(manager, file, options).await?;
     let length = plaintext.len();
@@ -140,5 +144,5 @@ async fn open(
             legal: "32 bytes, the key in an instruction file",
         });
     }
-    Ok((key, context))
+    Ok((key, context, opened))
 }

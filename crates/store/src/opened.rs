@@ -1,18 +1,43 @@
-use envelope::{AlgorithmSuite, EncryptionContext};
+use envelope::{AlgorithmSuite, EncryptedDataKey, EncryptionContext};
 
 /// What opened an object. It comes back in the `extensions` of a
 /// [`GetResult`](object_store::GetResult).
 #[derive(Debug, Clone)]
 pub struct Opened {
-    context: EncryptionContext,
+    /// The format's name.
+    format: &'static str,
     suite: AlgorithmSuite,
+    context: EncryptionContext,
+    key: EncryptedDataKey,
 }
 
 impl Opened {
-    /// What a format found while it opened an object.
+    /// What a format found while it opened an object: its own name, and what was authenticated.
     #[must_use]
-    pub fn new(context: EncryptionContext, suite: AlgorithmSuite) -> Self {
-        Self { context, suite }
+    pub fn new(
+        format: &'static str,
+        suite: AlgorithmSuite,
+        context: EncryptionContext,
+        key: EncryptedDataKey,
+    ) -> Self {
+        Self {
+            format,
+            suite,
+            context,
+            key,
+        }
+    }
+
+    /// The format, by the name that [`Inspection::format`](crate::Inspection::format) has.
+    #[must_use]
+    pub fn format(&self) -> &'static str {
+        self.format
+    }
+
+    /// The algorithm suite.
+    #[must_use]
+    pub fn suite(&self) -> AlgorithmSuite {
+        self.suite
     }
 
     /// The authenticated encryption context.
@@ -21,9 +46,10 @@ impl Opened {
         &self.context
     }
 
-    /// The algorithm suite.
+    /// The wrapped key that was unwrapped by the caller's keys: its provider and name tell which of
+    /// them it was.
     #[must_use]
-    pub fn suite(&self) -> AlgorithmSuite {
-        self.suite
+    pub fn key(&self) -> &EncryptedDataKey {
+        &self.key
     }
 }

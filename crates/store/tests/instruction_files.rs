@@ -115,6 +115,8 @@ async fn rewrap_changes_the_keys_and_not_the_object() {
         let result = after.get(&path()).await.unwrap();
         let opened = result.extensions.get::<Opened>().unwrap();
         assert_eq!(opened.context().get("kind"), Some("invoice"));
+        assert_eq!(opened.format(), "framed-instruction");
+        assert_eq!(opened.key().key_name(), "other");
         assert_eq!(result.bytes().await.unwrap(), plaintext);
         let refused = before.get(&path()).await.unwrap_err();
         assert!(matches!(refused, StoreError::PermissionDenied { .. }));

@@ -92,6 +92,11 @@ async fn contexts_of_store_and_request_are_bound_and_demanded() {
                 context(&[("tenant", "acme"), ("kind", "invoice")])
             );
             assert!(opened.suite().commits() && !opened.suite().is_signed());
+            assert_eq!(opened.format(), "framed");
+            assert_eq!(
+                (opened.key().provider_id(), &*opened.key().key_name()),
+                ("acme", "test")
+            );
         }
         // The cached header was opened under other pairs; these are not taken from it.
         let wrong = get(&store, with(&context(&[("kind", "letter")])))

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, first_to_open};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, Unwrapped, first_to_open};
 use crate::crypto::aead::{Aead, IV_LENGTH, TAG_LENGTH};
 use crate::crypto::kdf::{self, CounterHash};
 use crate::crypto::{Refused, random};
@@ -170,7 +170,7 @@ impl Keyring for BranchKey {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         first_to_open(&self.description, keys, |key| {
             self.check_match(key).map_err(Refusal::Skipped)?;
             self.unwrap(key, request).map_err(Refusal::Failed)

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, Unwrapped};
 use crate::encrypted_data_key::EncryptedDataKey;
 use crate::secret::DataKey;
 
@@ -71,14 +71,14 @@ impl Keyring for Multi {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         let mut attempts = match self.generator.unwrap_key(keys, request).await {
-            Ok(data_key) => return Ok(data_key),
+            Ok(unwrapped) => return Ok(unwrapped),
             Err(attempts) => attempts,
         };
         for child in &self.children {
             match child.unwrap_key(keys, request).await {
-                Ok(data_key) => return Ok(data_key),
+                Ok(unwrapped) => return Ok(unwrapped),
                 Err(more) => attempts.extend(more),
             }
         }

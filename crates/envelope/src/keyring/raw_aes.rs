@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, check_namespace, first_to_open};
+use super::{
+    Attempt, KeyRequest, Keyring, KeyringError, Refusal, Unwrapped, check_namespace, first_to_open,
+};
 use crate::crypto::aead::{Aead, IV_LENGTH, TAG_LENGTH};
 use crate::crypto::{Refused, random};
 use crate::encrypted_data_key::EncryptedDataKey;
@@ -141,7 +143,7 @@ impl Keyring for RawAes {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         let aad = request.context.to_bytes();
         first_to_open(&self.description, keys, |key| {
             let iv = self.matching_iv(key).map_err(Refusal::Skipped)?;

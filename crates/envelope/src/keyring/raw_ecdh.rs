@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use subtle::ConstantTimeEq;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, first_to_open};
+use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, Unwrapped, first_to_open};
 use crate::crypto::aead::{Aead, TAG_LENGTH};
 use crate::crypto::ec_key::{EcCurve, EcPrivateKey, EcPublicKey};
 use crate::crypto::kdf::{self, CounterHash};
@@ -180,7 +180,7 @@ impl Keyring for RawEcdh {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         let context = request.context.to_bytes();
         first_to_open(&self.description, keys, |key| {
             let parties = Parties::parse(key.provider_info()).unwrap_or(Parties {

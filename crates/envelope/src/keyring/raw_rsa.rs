@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Attempt, KeyRequest, Keyring, KeyringError, Refusal, check_namespace, first_to_open};
+use super::{
+    Attempt, KeyRequest, Keyring, KeyringError, Refusal, Unwrapped, check_namespace, first_to_open,
+};
 use crate::crypto::kdf::{self, CounterHash};
 use crate::crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
 use crate::crypto::{Refused, random};
@@ -172,7 +174,7 @@ impl Keyring for RawRsa {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         first_to_open(&self.description, keys, |key| {
             let private_key = self.matching_key(key).map_err(Refusal::Skipped)?;
             self.unwrap(private_key, key, request)
