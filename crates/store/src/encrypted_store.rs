@@ -212,7 +212,7 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.delete(locations)
+        self.delete_with_keys(locations)
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -237,10 +237,10 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.copy(from, to, options).await
+        self.copy_with_keys(from, to, options).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.rename(from, to, options).await
+        self.rename_with_keys(from, to, options).await
     }
 }

@@ -115,6 +115,15 @@ impl Error {
         std::error::Error::source(error).is_some_and(|source| source.is::<Self>())
     }
 
+    #[cfg(feature = "conformance")]
+    pub(crate) fn is_keys_in_header(error: &object_store::Error) -> bool {
+        let source = std::error::Error::source(error);
+        matches!(
+            source.and_then(|source| source.downcast_ref()),
+            Some(Self::KeysInHeader { .. })
+        )
+    }
+
     pub(crate) fn changes(location: &Path) -> object_store::Error {
         let location = location.clone();
         Self::ChangesWhileRead { location }.into()

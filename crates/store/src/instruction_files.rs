@@ -113,7 +113,12 @@ impl<S: ObjectStore> EncryptedStore<S> {
     }
 
     /// Copies ciphertext and keys. The source's header tells where the keys are.
-    pub(crate) async fn copy(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+    pub(crate) async fn copy_with_keys(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> Result<()> {
         self.check_movable(from, to)?;
         for _ in 0..TRIES {
             let Some(opening) = self.opening(from).await? else {
@@ -178,7 +183,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
     }
 
     /// Moves ciphertext and keys.
-    pub(crate) async fn rename(
+    pub(crate) async fn rename_with_keys(
         &self,
         from: &Path,
         to: &Path,
@@ -202,14 +207,14 @@ impl<S: ObjectStore> EncryptedStore<S> {
             },
             extensions: options.extensions,
         };
-        self.copy(from, to, copying).await?;
+        self.copy_with_keys(from, to, copying).await?;
         self.inner().delete(from).await?;
         self.drop_file(Some(&file)).await;
         Ok(())
     }
 
     /// Deletes objects, and after each its instruction file.
-    pub(crate) fn delete(
+    pub(crate) fn delete_with_keys(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {

@@ -100,3 +100,30 @@ async fn encrypted_files_with_instruction_files() {
         .build(keyring());
     everything(&store, false).await;
 }
+
+#[tokio::test]
+async fn what_conforms_passes_and_what_does_not_is_named() {
+    use envelope_store::conformance::{self, Backend};
+
+    let prefix = "scratch".into();
+    let memory = Arc::new(InMemory::new());
+    conformance::check(memory, &prefix, Backend::default())
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+    let backend = Backend::default()
+        .without_attributes()
+        .without_conditional_updates();
+    conformance::check(files.clone(), &prefix, backend)
+        .await
+        .unwrap();
+
+    let failure = conformance::check(files, &prefix, Backend::default())
+        .await
+        .unwrap_err();
+    assert!(
+        failure.to_string().starts_with("framed, conditions_hold: "),
+        "{failure}"
+    );
+}
