@@ -51,6 +51,20 @@ pub enum Error {
         /// The temporary file that the other process holds.
         temporary: PathBuf,
     },
+    /// An object would have the name of a temporary file, and be seen by nobody.
+    #[cfg(feature = "object_store")]
+    #[error("{} is the name of a temporary file; choose another", path.display())]
+    ReservedName {
+        /// The file that it would be.
+        path: PathBuf,
+    },
+    /// A multipart upload was completed or aborted before, or not all of it was written.
+    #[cfg(feature = "object_store")]
+    #[error("the upload to {} has ended or lacks a part; begin another", path.display())]
+    BrokenUpload {
+        /// The file that it was for.
+        path: PathBuf,
+    },
 }
 
 impl Error {
@@ -77,6 +91,21 @@ impl Error {
         move |source| Self::Envelope {
             path: path.to_owned(),
             source,
+        }
+    }
+}
+
+#[cfg(feature = "object_store")]
+impl From<Error> for object_store::Error {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::ReservedName { .. } => Self::NotSupported {
+                source: error.into(),
+            },
+            _ => Self::Generic {
+                store: "LocalStore",
+                source: error.into(),
+            },
         }
     }
 }

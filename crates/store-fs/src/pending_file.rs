@@ -8,8 +8,8 @@ use same_file::Handle;
 
 use crate::error::{Error, Result};
 
-/// Ends the name of a temporary file.
-const SUFFIX: &str = ".envelope-tmp";
+/// Ends the name of a temporary file. A dot begins it.
+pub(crate) const SUFFIX: &str = ".envelope-tmp";
 /// Longer names, in bytes, are shortened: most file systems end at 255.
 const LONGEST_NAME: usize = 200;
 /// Times that another process may snatch the temporary file from under us.
@@ -179,7 +179,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// The folder of the target, to be synced. Only Unix lets folders be opened for that, and only
 /// those who may read them.
-fn open_folder(target: &Path) -> Result<Option<File>> {
+pub(crate) fn open_folder(target: &Path) -> Result<Option<File>> {
     if !cfg!(unix) {
         return Ok(None);
     }
