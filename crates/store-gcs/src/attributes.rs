@@ -8,8 +8,7 @@ use crate::error::Error;
 /// values.
 pub const METADATA_LIMIT: usize = 8 << 10;
 
-/// Refuses what Cloud Storage would refuse after the whole body was sent, and what it would take and never
-/// give back.
+/// Refuses what Cloud Storage would refuse with the body already on its way, and what could not be read back.
 pub(crate) fn check(attributes: &Attributes) -> Result<()> {
     let mut size = 0;
     for (attribute, value) in attributes {

@@ -7,8 +7,7 @@ use crate::error::Error;
 /// Bytes of user metadata that S3 keeps for an object: names, without `x-amz-meta-`, and values.
 pub const METADATA_LIMIT: usize = 2 << 10;
 
-/// Refuses what S3 would refuse after the whole body was sent, and what it would take and never
-/// give back.
+/// Refuses what S3 would refuse with the body already on its way, and what could not be read back.
 pub(crate) fn check(attributes: &Attributes) -> Result<()> {
     let mut size = 0;
     for (attribute, value) in attributes {

@@ -44,7 +44,7 @@ impl fmt::Display for S3Store {
     }
 }
 
-/// `object_store` refuses plain HTTP too, but only at the first request, and retries that.
+/// `object_store` refuses plain HTTP too, but only at the first request, and names no remedy.
 fn check_endpoint(builder: &AmazonS3Builder) -> Result<()> {
     let value = |key| builder.get_config_value(&key);
     let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
