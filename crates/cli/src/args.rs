@@ -1,5 +1,7 @@
 //! The command line as typed.
 
+pub(crate) mod objects;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -8,14 +10,16 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use envelope::{AlgorithmSuite, CommitmentPolicy, EcCurve, EncryptionContext};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use self::objects::{Cat, Cp, Ls, Rm, StoreArgs};
 use crate::error::Error;
+use crate::location::Location;
 use crate::place::Place;
 
 /// Encrypt data before it leaves this machine, in messages that any AWS Encryption SDK opens.
 #[derive(Debug, Parser)]
 #[command(name = "envelope", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 2 usage or configuration; 3 no key of the keyring \
+    after_help = "Exit codes: 0 done; 1 finished, some objects failed; 2 usage or configuration; 3 no key of the keyring \
     opens it; 4 not authentic: tampered, truncated, wrong context, policy violation; 5 the store \
     or the disk failed; 130 interrupted."
 )]
@@ -50,8 +54,16 @@ pub(crate) enum Command {
     Encrypt(Encrypt),
     /// Decrypt the message at SRC to DST
     Decrypt(Decrypt),
-    /// Show what a message says about itself; needs no key and verifies nothing
+    /// Show what a message or an object says about itself; needs no key and verifies nothing
     Inspect(Inspect),
+    /// List objects with the sizes of their plaintext; needs no key and verifies nothing
+    Ls(Ls),
+    /// Write an object to standard output, each frame as soon as it verified
+    Cat(Cat),
+    /// Copy between URLs (encrypted) and local files (plaintext)
+    Cp(Cp),
+    /// Remove an object and its instruction file; needs no key
+    Rm(Rm),
 }
 
 #[derive(Debug, Parser)]
@@ -152,9 +164,11 @@ pub(crate) struct Inspect {
     /// Refuse longer headers; a header is held in memory
     #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_HEADER_LENGTH)]
     pub(crate) max_header_length: usize,
-    /// The message: a path, or - for standard input
-    #[arg(value_name = "SRC", value_parser = OsStringValueParser::new().try_map(Place::parse))]
-    pub(crate) source: Place,
+    /// A message: a path, or - for standard input; or an object: a URL
+    #[arg(value_name = "SRC", value_parser = OsStringValueParser::new().try_map(Location::parse))]
+    pub(crate) source: Location,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// The rules of both directions.

@@ -1,9 +1,13 @@
 //! One file for each command.
 
+pub(crate) mod cat;
+pub(crate) mod cp;
 pub(crate) mod decrypt;
 pub(crate) mod encrypt;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
+pub(crate) mod ls;
+pub(crate) mod rm;
 
 use envelope::EncryptionContext;
 use serde_json::{Map, Value};

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use envelope::io::CopyError;
 use envelope::{ErrorKind, NotUnwrapped};
+use envelope_store as store;
 
 /// Why the command failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,14 @@ pub(crate) enum Error {
     Write { name: String, source: io::Error },
     #[error(transparent)]
     File(#[from] envelope_fs::Error),
+    #[error("{name}")]
+    Store {
+        name: String,
+        source: object_store::Error,
+    },
+    /// Some of many objects, each of which was named when it failed.
+    #[error("{failed} objects failed")]
+    Some { failed: usize },
     #[error("interrupted; nothing was left half-written")]
     Interrupted,
 }
@@ -30,6 +39,7 @@ pub(crate) enum Error {
 /// What the exit code says: the contract of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
+    Some,
     Usage,
     NoKey,
     NotAuthentic,
@@ -40,6 +50,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn exit_code(self) -> ExitCode {
         ExitCode::from(match self {
+            Self::Some => 1,
             Self::Usage => 2,
             Self::NoKey => 3,
             Self::NotAuthentic => 4,
@@ -51,6 +62,7 @@ impl Failure {
     /// As programs read it.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Some => "some",
             Self::Usage => "usage",
             Self::NoKey => "no-key",
             Self::NotAuthentic => "not-authentic",
@@ -63,6 +75,13 @@ impl Failure {
 impl Error {
     pub(crate) fn envelope(name: impl Into<String>, source: envelope::Error) -> Self {
         Self::Envelope {
+            name: name.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn store(name: impl Into<String>, source: object_store::Error) -> Self {
+        Self::Store {
             name: name.into(),
             source,
         }
@@ -97,6 +116,18 @@ impl Error {
             Self::File(
                 envelope_fs::Error::NotAFile { .. } | envelope_fs::Error::SameFile { .. },
             ) => Failure::Usage,
+            Self::Some { .. } => Failure::Some,
+            Self::Store { source, .. } => match encryption(source) {
+                Some(store::Error::Envelope { source, .. }) => of_envelope(source),
+                Some(store::Error::Foreign { .. }) => Failure::NotAuthentic,
+                Some(
+                    store::Error::ReservedPath { .. }
+                    | store::Error::ContextConflict { .. }
+                    | store::Error::KeysInHeader { .. }
+                    | store::Error::PathsAreBound { .. },
+                ) => Failure::Usage,
+                _ => Failure::Store,
+            },
             Self::File(_) | Self::Read { .. } | Self::Write { .. } => Failure::Store,
         }
     }
@@ -108,6 +139,13 @@ impl Error {
                 source: envelope::Error::NotUnwrapped(report),
                 ..
             } => Some(report),
+            Self::Store { source, .. } => match encryption(source) {
+                Some(store::Error::Envelope {
+                    source: envelope::Error::NotUnwrapped(report),
+                    ..
+                }) => Some(report),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -116,13 +154,41 @@ impl Error {
     pub(crate) fn message(&self) -> String {
         let mut message = self.to_string();
         let mut source = self.source();
+        if let Self::Store { source: store, .. } = self
+            && let Some(cause) = encryption(store)
+        {
+            if let store::Error::Foreign { .. } = cause {
+                return format!(
+                    "{message}: it is not encrypted in a format that this program knows; read it \
+                    with cp --plain-source"
+                );
+            }
+            // What wraps it has nothing to add.
+            source = Some(cause);
+        }
         while let Some(error) = source {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
+            let text = error.to_string();
+            // Some texts hold that of their source.
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
             source = error.source();
         }
         message
     }
+}
+
+/// Our own error inside one of `object_store`'s.
+fn encryption(error: &object_store::Error) -> Option<&store::Error> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        source = error.source();
+    }
+    None
 }
 
 fn of_envelope(error: &envelope::Error) -> Failure {

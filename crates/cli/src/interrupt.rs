@@ -21,6 +21,14 @@ pub(crate) fn install() {
     });
 }
 
+/// Fails after a signal.
+pub(crate) fn check() -> Result<(), Error> {
+    match INTERRUPTED.load(Ordering::Relaxed) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
+}
+
 /// Whatever failed after a signal failed because of it.
 pub(crate) fn explain(error: Error) -> Error {
     if INTERRUPTED.load(Ordering::Relaxed) {

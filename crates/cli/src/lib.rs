@@ -6,8 +6,11 @@
 mod args;
 mod commands;
 mod error;
+mod failures;
 mod interrupt;
 mod keyring_file;
+mod location;
+mod no_keys;
 mod output;
 mod place;
 
@@ -42,6 +45,20 @@ fn run(args: Args, output: &Output) -> Result<(), Error> {
         Command::Keygen(command) => commands::keygen::run(&command, output),
         Command::Encrypt(command) => commands::encrypt::run(&command, keyring, output),
         Command::Decrypt(command) => commands::decrypt::run(&command, keyring, output),
-        Command::Inspect(command) => commands::inspect::run(&command, output),
+        Command::Inspect(command) => wait(commands::inspect::run(&command, output)),
+        Command::Ls(command) => wait(commands::ls::run(&command, output)),
+        Command::Cat(command) => wait(commands::cat::run(&command, keyring)),
+        Command::Cp(command) => wait(commands::cp::run(&command, keyring, output)),
+        Command::Rm(command) => wait(commands::rm::run(&command, output)),
     }
+}
+
+/// Runs a command that talks to stores.
+fn wait(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Runtime::new();
+    let runtime = runtime.map_err(|source| Error::Read {
+        name: "the system's timers and sockets".to_owned(),
+        source,
+    })?;
+    runtime.block_on(command)
 }

@@ -60,6 +60,21 @@ impl Output {
         failure.exit_code()
     }
 
+    /// Says that one of many objects failed, while others go on.
+    pub(crate) fn object_failed(&self, name: &str, error: &Error) {
+        let message = error.message();
+        match self.format {
+            OutputFormat::Text => eprintln!("envelope: {message}"),
+            OutputFormat::Json => {
+                let mut object = failure_json(error.failure(), &message, error);
+                if let Some(fields) = object.as_object_mut() {
+                    fields.insert("path".to_owned(), name.into());
+                }
+                eprintln!("{object}");
+            }
+        }
+    }
+
     /// A bar on a terminal, nothing otherwise.
     pub(crate) fn progress(&self, length: Option<u64>) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());

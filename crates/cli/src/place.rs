@@ -32,7 +32,7 @@ impl Place {
                 .map(Self::Path)
                 .map_err(|()| "a file URL needs an absolute path: file:///…".to_owned()),
             scheme => Err(format!(
-                "{scheme} is not supported; give a path, a file URL or -"
+                "{scheme} is not supported here; give a path, a file URL or -, or use the command cp"
             )),
         }
     }

@@ -174,7 +174,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
 
     /// Drops a file that the object at `location` does not need. A request can be sent twice and
     /// answered once, so the object is asked.
-    async fn drop_unless_current(&self, location: &Path, file: &Path) {
+    pub(crate) async fn drop_unless_current(&self, location: &Path, file: &Path) {
         if let Ok(now) = self.current_file(location).await
             && now.as_ref() != Some(file)
         {

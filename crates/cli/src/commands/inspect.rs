@@ -5,28 +5,79 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::io::read_header;
 use envelope::{
-    CommitmentPolicy, DecryptOptions, EncryptedDataKey, FrameScan, FrameScanner, HeaderClaims,
+    AlgorithmSuite, CommitmentPolicy, DecryptOptions, EncryptedDataKey, EncryptionContext,
+    FrameScan, FrameScanner,
 };
+use envelope_store::{EncryptedStore, Framed};
+use object_store::path::Path;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{context_json, suite_id};
 use crate::args::Inspect;
 use crate::error::Error;
 use crate::interrupt::Interruptible;
+use crate::location::{self, Location, Opened};
+use crate::no_keys::NoKeys;
 use crate::output::Output;
-use crate::place::Source;
+use crate::place::{Place, Source};
 
-pub(crate) fn run(command: &Inspect, output: &Output) -> Result<(), Error> {
-    let source = Source::open(&command.source, None)?;
+/// What a message or an object claims.
+struct Claims {
+    format: &'static str,
+    version: u8,
+    suite: AlgorithmSuite,
+    message_id: Vec<u8>,
+    context: EncryptionContext,
+    encrypted_data_keys: Vec<EncryptedDataKey>,
+    frame_length: u32,
+    header_length: u64,
+    plaintext_length: Option<u64>,
+    instruction_file: Option<Path>,
+}
+
+pub(crate) async fn run(command: &Inspect, output: &Output) -> Result<(), Error> {
     // A description harms nobody, so every suite may be described.
     let options = DecryptOptions::default()
         .with_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt)
         .with_maximum_header_length(command.max_header_length);
+    let claims = match &command.source {
+        Location::Standard => of_message(&Place::Standard, &options)?,
+        Location::Local(path) => of_message(&Place::Path(path.clone()), &options)?,
+        Location::Url(url) => of_object(url, command, options).await?,
+    };
+    output.result(&as_json(&claims), &as_text(&claims))
+}
+
+async fn of_object(url: &Url, command: &Inspect, options: DecryptOptions) -> Result<Claims, Error> {
+    let settings = command.store.options();
+    settings.check(&[url])?;
+    let Opened { store, path, .. } = location::open(url, settings)?;
+    let store = EncryptedStore::builder(store)
+        .format(Framed::new().reading(options))
+        .build(NoKeys);
+    let claims = store.inspect(&path).await;
+    let claims = claims.map_err(|source| Error::store(url.as_str(), source))?;
+    Ok(Claims {
+        format: claims.format,
+        version: claims.version,
+        suite: claims.suite,
+        message_id: claims.message_id,
+        context: claims.context,
+        encrypted_data_keys: claims.encrypted_data_keys,
+        frame_length: claims.frame_length,
+        header_length: claims.header_length,
+        plaintext_length: claims.plaintext_length,
+        instruction_file: claims.instruction_file,
+    })
+}
+
+fn of_message(place: &Place, options: &DecryptOptions) -> Result<Claims, Error> {
+    let source = Source::open(place, None)?;
     let failed = Error::copy(&source.name, "standard output");
     let mut reader = Interruptible(source.reader);
-    let (header, body) = read_header(&mut reader, &options).map_err(failed)?;
+    let (header, body) = read_header(&mut reader, options).map_err(failed)?;
     let claims = header.claims();
-    let header_length = header.length() as u64;
     // The length of a signed message does not tell that of its plaintext; its frames do.
     let plaintext_length = match (claims.layout(), source.length) {
         (Ok(layout), Some(length)) => layout.plaintext_len(length).ok(),
@@ -35,10 +86,18 @@ pub(crate) fn run(command: &Inspect, output: &Output) -> Result<(), Error> {
             source: source_error,
         })?,
     };
-    output.result(
-        &as_json(claims, header_length, plaintext_length),
-        &as_text(claims, header_length, plaintext_length),
-    )
+    Ok(Claims {
+        format: "framed",
+        version: claims.version(),
+        suite: claims.suite(),
+        message_id: claims.message_id().to_vec(),
+        context: claims.context().clone(),
+        encrypted_data_keys: claims.encrypted_data_keys().to_vec(),
+        frame_length: claims.frame_length(),
+        header_length: header.length() as u64,
+        plaintext_length,
+        instruction_file: None,
+    })
 }
 
 /// The plaintext length that the frames add up to; nothing when they do not.
@@ -73,21 +132,25 @@ fn scan(mut frames: FrameScanner, mut body: impl Read) -> io::Result<Option<u64>
     }
 }
 
-fn as_json(claims: HeaderClaims<'_>, header_length: u64, plaintext_length: Option<u64>) -> Value {
-    let keys: Vec<_> = claims.encrypted_data_keys().iter().map(key_json).collect();
-    json!({
-        "format": "framed",
-        "version": claims.version(),
-        "suite": suite_id(claims.suite()),
-        "suite_name": claims.suite().name(),
-        "message_id": hex::encode(claims.message_id()),
-        "encryption_context": context_json(claims.context()),
+fn as_json(claims: &Claims) -> Value {
+    let keys: Vec<_> = claims.encrypted_data_keys.iter().map(key_json).collect();
+    let mut json = json!({
+        "format": claims.format,
+        "version": claims.version,
+        "suite": suite_id(claims.suite),
+        "suite_name": claims.suite.name(),
+        "message_id": hex::encode(&claims.message_id),
+        "encryption_context": context_json(&claims.context),
         "encrypted_data_keys": keys,
-        "frame_length": claims.frame_length(),
-        "header_length": header_length,
-        "plaintext_length": plaintext_length,
+        "frame_length": claims.frame_length,
+        "header_length": claims.header_length,
+        "plaintext_length": claims.plaintext_length,
         "verified": false,
-    })
+    });
+    if let (Some(file), Some(fields)) = (&claims.instruction_file, json.as_object_mut()) {
+        fields.insert("instruction_file".to_owned(), file.as_ref().into());
+    }
+    json
 }
 
 fn key_json(key: &EncryptedDataKey) -> Value {
@@ -99,19 +162,25 @@ fn key_json(key: &EncryptedDataKey) -> Value {
     })
 }
 
-fn as_text(claims: HeaderClaims<'_>, header_length: u64, plaintext_length: Option<u64>) -> String {
+fn as_text(claims: &Claims) -> String {
     let mut text = String::from("not verified: anyone could have written this\n");
     let mut line = |label: &str, value: String| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{label:<20}{value}");
     };
-    line("format", format!("framed, version {}", claims.version()));
-    line("suite", claims.suite().to_string());
-    line("message id", hex::encode(claims.message_id()));
-    for (key, value) in claims.context().iter() {
+    line(
+        "format",
+        format!("{}, version {}", claims.format, claims.version),
+    );
+    line("suite", claims.suite.to_string());
+    line("message id", hex::encode(&claims.message_id));
+    for (key, value) in claims.context.iter() {
         line("context", format!("{key:?} = {value:?}"));
     }
-    for key in claims.encrypted_data_keys() {
+    if let Some(file) = &claims.instruction_file {
+        line("keys in", file.to_string());
+    }
+    for key in &claims.encrypted_data_keys {
         line(
             "encrypted data key",
             format!(
@@ -122,11 +191,11 @@ fn as_text(claims: HeaderClaims<'_>, header_length: u64, plaintext_length: Optio
             ),
         );
     }
-    line("frame length", format!("{} bytes", claims.frame_length()));
-    line("header length", format!("{header_length} bytes"));
+    line("frame length", format!("{} bytes", claims.frame_length));
+    line("header length", format!("{} bytes", claims.header_length));
     line(
         "plaintext length",
-        match plaintext_length {
+        match claims.plaintext_length {
             Some(length) => format!("{length} bytes"),
             None => "unknown: the message is truncated or malformed".to_owned(),
         },

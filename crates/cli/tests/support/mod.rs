@@ -109,6 +109,10 @@ impl Run {
         }
     }
 
+    pub fn code(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
     pub fn errors(&self) -> String {
         String::from_utf8(self.0.stderr.clone()).unwrap()
     }

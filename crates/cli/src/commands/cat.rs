@@ -1,0 +1,38 @@
+use std::io::{self, Write};
+use std::path::Path;
+
+use envelope_store::{EncryptedStore, Framed};
+use futures::TryStreamExt;
+use object_store::{GetOptions, ObjectStore};
+
+use crate::args::objects::Cat;
+use crate::error::Error;
+use crate::interrupt;
+use crate::keyring_file;
+use crate::location::{self, Opened};
+
+/// Writes an object, or a range of it, to standard output; each frame as soon as it verified.
+pub(crate) async fn run(command: &Cat, keyring: Option<&Path>) -> Result<(), Error> {
+    let options = command.store.options();
+    options.check(&[&command.url])?;
+    let Opened { store, path, .. } = location::open(&command.url, options)?;
+    let reading = command.reading.options(&command.rules);
+    let store = EncryptedStore::builder(store)
+        .format(Framed::new().reading(reading))
+        .context(command.context.load()?)
+        .build(keyring_file::load(keyring)?);
+    let failed = |source| Error::store(command.url.as_str(), source);
+    let request = GetOptions::new().with_range(command.range.clone());
+    let result = store.get_opts(&path, request).await.map_err(failed)?;
+    let mut plaintext = result.into_stream();
+    let mut output = io::stdout().lock();
+    let written = |source| Error::Write {
+        name: "standard output".to_owned(),
+        source,
+    };
+    while let Some(bytes) = plaintext.try_next().await.map_err(failed)? {
+        interrupt::check()?;
+        output.write_all(&bytes).map_err(written)?;
+    }
+    output.flush().map_err(written)
+}

@@ -1,0 +1,59 @@
+use envelope_store::format::Format;
+use envelope_store::{EncryptedStore, Framed};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde_json::json;
+
+use crate::args::objects::Rm;
+use crate::error::Error;
+use crate::failures::Failures;
+use crate::interrupt;
+use crate::location::{self, Opened};
+use crate::no_keys::NoKeys;
+use crate::output::Output;
+
+/// Objects that are removed at once.
+const DELETES: usize = 16;
+
+/// Removes objects and the instruction files that belong to them; it needs no key.
+pub(crate) async fn run(command: &Rm, output: &Output) -> Result<(), Error> {
+    let options = command.store.options();
+    options.check(&[&command.url])?;
+    let Opened { store, path, .. } = location::open(&command.url, options)?;
+    let failed = |source| Error::store(command.url.as_str(), source);
+    let encrypted = EncryptedStore::builder(store.clone())
+        .format(Framed::new().with_instruction_files())
+        .build(NoKeys);
+    if !command.recursive {
+        // Some stores are content to delete what is not there.
+        store.head(&path).await.map_err(failed)?;
+        return encrypted.delete(&path).await.map_err(failed);
+    }
+    let format = Framed::new();
+    let listed = store.list((!path.as_ref().is_empty()).then_some(&path));
+    let locations: Vec<_> = listed
+        .map_ok(|meta| meta.location)
+        .try_collect()
+        .await
+        .map_err(failed)?;
+    let objects = locations
+        .into_iter()
+        .filter(|location| !format.is_instruction_file(location));
+    let mut failures = Failures::default();
+    let mut removed = 0_u64;
+    let mut deleting = futures::stream::iter(objects)
+        .map(|location| async { (encrypted.delete(&location).await, location) })
+        .buffer_unordered(DELETES);
+    while let Some((deleted, location)) = deleting.next().await {
+        interrupt::check()?;
+        match deleted {
+            Ok(()) => removed += 1,
+            Err(source) => {
+                let name = location.as_ref();
+                failures.add(name, &Error::store(name, source), output);
+            }
+        }
+    }
+    output.summary(false, &json!({ "command": "rm", "removed": removed }))?;
+    failures.into_result()
+}
