@@ -5,8 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
 use envelope_fs::LocalStore;
-use envelope_gcs::GcsStore;
-use envelope_s3::S3Store;
+use envelope_gcs::GcsBuilder;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
@@ -136,7 +135,7 @@ pub(crate) fn open(url: &Url, options: StoreOptions<'_>) -> Result<Opened, Error
             let builder = options.fold(builder, |builder, (key, value)| {
                 builder.with_config(key, value)
             });
-            Arc::new(S3Store::new(builder).map_err(failed)?)
+            Arc::new(envelope_s3::open(builder).map_err(failed)?)
         }
         ObjectStoreScheme::GoogleCloudStorage => {
             let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
@@ -147,7 +146,7 @@ pub(crate) fn open(url: &Url, options: StoreOptions<'_>) -> Result<Opened, Error
                 }
                 builder.with_config(key, value)
             });
-            let mut builder = GcsStore::builder(builder);
+            let mut builder = GcsBuilder::new(builder);
             if allow_http.is_some_and(|allowed| allowed.eq_ignore_ascii_case("true")) {
                 builder = builder.allow_http();
             }

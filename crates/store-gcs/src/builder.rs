@@ -1,27 +1,29 @@
 use std::fmt;
 
+use envelope_store::MetadataLimit;
 use http::Uri;
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{ClientConfigKey, Result};
 
+use crate::METADATA_LIMIT;
 use crate::connector::Connector;
 use crate::error::Error;
-use crate::gcs_store::GcsStore;
 use crate::server_encryption::ServerEncryption;
 
 const GOOGLE: &str = "https://storage.googleapis.com";
 
-/// Sets up a [`GcsStore`] beyond what `object_store`'s own builder does.
+/// Opens a bucket in ways that `object_store`'s own builder does not have.
 #[must_use]
-pub struct GcsStoreBuilder {
+pub struct GcsBuilder {
     google: GoogleCloudStorageBuilder,
     allow_http: bool,
     kms_key: Option<String>,
     customer_key: Option<ServerEncryption>,
 }
 
-impl GcsStoreBuilder {
-    pub(crate) fn new(google: GoogleCloudStorageBuilder) -> Self {
+impl GcsBuilder {
+    /// A bucket as it is configured.
+    pub fn new(google: GoogleCloudStorageBuilder) -> Self {
         Self {
             google,
             allow_http: false,
@@ -66,7 +68,7 @@ impl GcsStoreBuilder {
     /// # Errors
     /// [`Error::PlainHttp`] and [`Error::NotAnEndpoint`] for the endpoint, also one from the
     /// environment, [`Error::NotAKmsKey`], and as [`GoogleCloudStorageBuilder::build`].
-    pub fn build(self) -> Result<GcsStore> {
+    pub fn build(self) -> Result<MetadataLimit<GoogleCloudStorage>> {
         let configured = self.google.get_config_value(&GoogleConfigKey::BaseUrl);
         let endpoint = endpoint(configured.as_deref().unwrap_or(GOOGLE), self.allow_http)?;
         // Named even if it is the default: otherwise a file with credentials could name another.
@@ -83,14 +85,14 @@ impl GcsStoreBuilder {
         if let Some(encryption) = encryption {
             google = google.with_http_connector(Connector::new(endpoint, encryption));
         }
-        Ok(GcsStore::over(google.build()?))
+        Ok(MetadataLimit::new(google.build()?, METADATA_LIMIT))
     }
 }
 
 /// Without `object_store`'s builder: it shows its credentials.
-impl fmt::Debug for GcsStoreBuilder {
+impl fmt::Debug for GcsBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GcsStoreBuilder")
+        f.debug_struct("GcsBuilder")
             .field("allow_http", &self.allow_http)
             .field("kms_key", &self.kms_key)
             .field("customer_key", &self.customer_key)

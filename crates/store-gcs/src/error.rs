@@ -1,31 +1,11 @@
-use object_store::Attribute;
-
 /// Name of this store in errors of `object_store`.
-const STORE: &str = "GcsStore";
+const STORE: &str = "GCS";
 
-/// What this store refuses before it sends anything. It is the source of the
-/// [`object_store::Error`] that an operation returns.
+/// Why a bucket was not opened. It is the source of the [`object_store::Error`] that
+/// [`open`](crate::open) and [`GcsBuilder::build`](crate::GcsBuilder::build) return.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The object's custom metadata is more than Cloud Storage keeps.
-    #[error(
-        "custom metadata takes {size} bytes, names and values together, and Cloud Storage keeps {limit}; shorten it, or put it into an object"
-    )]
-    MetadataTooLarge {
-        /// Bytes of all names and values.
-        size: usize,
-        /// Bytes that Cloud Storage keeps: [`METADATA_LIMIT`](crate::METADATA_LIMIT).
-        limit: usize,
-    },
-    /// An attribute could be written and the object not be read again.
-    #[error(
-        "{attribute:?} is not ASCII, and with it the object could not be read again; encode it"
-    )]
-    NotAscii {
-        /// The attribute whose name or value it is.
-        attribute: Attribute,
-    },
     /// The endpoint is not encrypted, and nobody asked for that.
     #[error("{endpoint} is plain HTTP; use https, or allow it by `allow_http()`")]
     PlainHttp {

@@ -1,14 +1,27 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod attributes;
 mod builder;
 mod connector;
 mod error;
-mod gcs_store;
 mod server_encryption;
 
-pub use attributes::METADATA_LIMIT;
-pub use builder::GcsStoreBuilder;
+use envelope_store::MetadataLimit;
+use object_store::Result;
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
+
+pub use builder::GcsBuilder;
 pub use error::Error;
-pub use gcs_store::GcsStore;
+
+/// Bytes of custom metadata that Cloud Storage keeps for an object: names, without `x-goog-meta-`,
+/// and values.
+pub const METADATA_LIMIT: usize = 8 << 10;
+
+/// Opens the bucket that is configured. It refuses attributes that Cloud Storage could not keep.
+/// For encryption by Cloud Storage, and for plain HTTP, there is [`GcsBuilder`].
+///
+/// # Errors
+/// As [`GcsBuilder::build`].
+pub fn open(google: GoogleCloudStorageBuilder) -> Result<MetadataLimit<GoogleCloudStorage>> {
+    GcsBuilder::new(google).build()
+}

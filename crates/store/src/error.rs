@@ -1,4 +1,5 @@
 use envelope::ErrorKind;
+use object_store::Attribute;
 use object_store::path::Path;
 
 /// Name of this store in errors of `object_store`.
@@ -26,6 +27,28 @@ pub enum Error {
         location: Path,
         /// What its beginning looks like.
         source: envelope::Error,
+    },
+    /// The object's user metadata is more than the store keeps.
+    #[error(
+        "{location}: its user metadata takes {size} bytes, names and values together, and the store keeps {limit}; shorten it, or put it into an object"
+    )]
+    MetadataTooLong {
+        /// The object.
+        location: Path,
+        /// Bytes of all names and values.
+        size: usize,
+        /// Bytes that the store keeps.
+        limit: usize,
+    },
+    /// An attribute could be written and the object not be read again.
+    #[error(
+        "{location}: {attribute:?} is not ASCII, and with it the object could not be read again; encode it"
+    )]
+    NotAscii {
+        /// The object.
+        location: Path,
+        /// The attribute whose name or value it is.
+        attribute: Attribute,
     },
     /// The path is one that instruction files have.
     #[error("{location} is the path of an instruction file; choose another name")]
