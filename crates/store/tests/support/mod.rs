@@ -1,5 +1,8 @@
 //! An inner store that counts what is asked of it, and meddles when told to.
 
+pub mod fault_store;
+pub mod readers;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
