@@ -27,19 +27,21 @@ use support::readers::{
     is_refused, listed, path, stored, struck,
 };
 
-/// Reads in one of several ways; the range says which bytes of the old text should come.
+/// A way to read a part of the old object.
 #[derive(Debug, Clone)]
 enum Way {
+    /// And which bytes should come.
     Range(GetRange, Range<usize>),
     /// These first and last bytes, fetched at once.
     Ranges(Range<u64>, Range<u64>),
 }
 
 impl Way {
-    /// Each fetches what is told with it: that many bytes from there on, counted from the header.
+    /// Each with the bytes behind the header that it fetches.
     fn all() -> [(Self, Range<usize>); 5] {
         let length = OLD.len();
-        let end = 2 * SEALED_FRAME + 40 + length - 32;
+        // The final frame has 40 bytes beside its content.
+        let end = 2 * SEALED_FRAME + 40 + length - 2 * FRAME as usize;
         [
             (
                 Self::Range(GetRange::Bounded(3..20), 3..20),
