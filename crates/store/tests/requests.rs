@@ -19,7 +19,7 @@ use envelope_store::{EncryptedStore, Error, Framed, ListedSizes};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use support::{Spy, keyring, put_now};
 
 const FRAME: u64 = 1000;
@@ -125,27 +125,50 @@ async fn close_ranges_are_fetched_at_once_and_far_ones_apart() {
     assert_eq!(log.take().0, 0);
 }
 
+/// Ten thousand objects of sizes that differ.
+async fn folder_of_objects(store: &dyn ObjectStore) -> Vec<u64> {
+    const OBJECTS: u64 = 10_000;
+    let location = |index: u64| Path::from(format!("folder/{index:05}"));
+    let sizes: Vec<_> = (0..OBJECTS).map(|index| index % 100 * 30).collect();
+    for (index, size) in (0..).zip(&sizes) {
+        let text = numbered(*size as usize);
+        store.put(&location(index), text.into()).await.unwrap();
+    }
+    sizes
+}
+
+fn sizes_of(listed: &[ObjectMeta]) -> Vec<u64> {
+    listed.iter().map(|meta| meta.size).collect()
+}
+
 #[tokio::test]
 async fn listing_takes_no_request_for_each_object() {
     let spy = Spy::new();
     let log = Arc::clone(&spy.log);
     let store = encrypted(spy);
-    for index in 0..2000_usize {
-        let location = Path::from(format!("folder/{index:05}"));
-        store
-            .put(&location, numbered(index * 3).into())
-            .await
-            .unwrap();
-    }
+    let sizes = folder_of_objects(&store).await;
     let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
-    let sizes: Vec<_> = listed.iter().map(|meta| meta.size).collect();
-    assert_eq!(sizes, (0..2000).map(|index| index * 3).collect::<Vec<_>>());
-    let folder = store
-        .list_with_delimiter(Some(&"folder".into()))
-        .await
-        .unwrap();
+    assert_eq!(sizes_of(&listed), sizes);
+    assert_eq!((log.lists(), log.take().0), (1, 0));
+    let prefix = Path::from("folder");
+    let folder = store.list_with_delimiter(Some(&prefix)).await.unwrap();
     assert_eq!(folder.objects, listed);
-    assert_eq!(log.take().0, 0);
+    assert_eq!((log.lists(), log.take().0), (1, 0));
+}
+
+#[tokio::test]
+async fn looking_sizes_up_takes_one_request_each_and_some_at_once() {
+    let inner = Arc::new(InMemory::new());
+    let sizes = folder_of_objects(&encrypted(Spy::over(Arc::clone(&inner)))).await;
+    let spy = Spy::over(inner).takes_time();
+    let log = Arc::clone(&spy.log);
+    let store = EncryptedStore::builder(spy)
+        .listed_sizes(ListedSizes::LookedUp { concurrency: 16 })
+        .build(keyring());
+    let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
+    assert_eq!(sizes_of(&listed), sizes);
+    assert_eq!((log.lists(), log.take().0), (1, 10_000));
+    assert_eq!(log.most_in_flight(), 16);
 }
 
 #[tokio::test]

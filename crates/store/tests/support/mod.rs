@@ -1,5 +1,8 @@
 //! An inner store that counts what is asked of it, and meddles when told to.
 
+pub mod fault_store;
+pub mod readers;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -33,9 +36,22 @@ pub struct Log {
     gets: AtomicUsize,
     bytes: AtomicU64,
     parts: Mutex<Vec<usize>>,
+    lists: AtomicUsize,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
 }
 
 impl Log {
+    /// Listings, since the last call.
+    pub fn lists(&self) -> usize {
+        self.lists.swap(0, Ordering::Relaxed)
+    }
+
+    /// Most reads that were under way at once.
+    pub fn most_in_flight(&self) -> usize {
+        self.most_in_flight.load(Ordering::Relaxed)
+    }
+
     /// Reads and the bytes that they returned, since the last call.
     pub fn take(&self) -> (usize, u64) {
         (
@@ -60,6 +76,7 @@ pub struct Spy {
     before_get: Option<Before>,
     change: Option<fn(Vec<u8>) -> Vec<u8>>,
     unchanged_first: bool,
+    takes_time: bool,
     versions: Versions,
 }
 
@@ -83,6 +100,7 @@ impl Spy {
             before_get: None,
             change: None,
             unchanged_first: false,
+            takes_time: false,
             versions: Versions::ETag,
         }
     }
@@ -106,6 +124,12 @@ impl Spy {
             unchanged_first,
             ..self
         }
+    }
+
+    /// Answers reads later than at once.
+    pub fn takes_time(self) -> Self {
+        let takes_time = true;
+        Self { takes_time, ..self }
     }
 
     /// Gives neither ETags nor versions.
@@ -160,6 +184,13 @@ impl ObjectStore for Spy {
         if let Some(before) = &self.before_get {
             before(&self.inner, count);
         }
+        let now = 1 + self.log.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.log.most_in_flight.fetch_max(now, Ordering::Relaxed);
+        if self.takes_time {
+            // Others that may run do so before this one has its answer.
+            tokio::task::yield_now().await;
+        }
+        self.log.in_flight.fetch_sub(1, Ordering::Relaxed);
         let mut options = options;
         if let (Versions::Version, Some(version)) = (&self.versions, options.version.take()) {
             options.if_match = Some(version);
@@ -204,10 +235,12 @@ impl ObjectStore for Spy {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.log.lists.fetch_add(1, Ordering::Relaxed);
         self.inner.list(prefix)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.log.lists.fetch_add(1, Ordering::Relaxed);
         self.inner.list_with_delimiter(prefix).await
     }
 
