@@ -92,6 +92,12 @@ pub enum Error {
         /// The object.
         location: Path,
     },
+    /// An upload has parts that were not sent.
+    #[error("{location}: a part of the upload failed or was not awaited; abort it and begin again")]
+    PartsMissing {
+        /// The object.
+        location: Path,
+    },
     /// The store changed the object between two requests of one read, more often than it was
     /// tried again.
     #[error("{location} is overwritten again and again while it is read; read it later")]

@@ -1,10 +1,12 @@
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use envelope::{OutputBuffer, Transform};
-use futures::FutureExt;
 use futures::future::{ready, try_join_all};
+use futures::{FutureExt, TryFutureExt};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, PutPayload, PutResult, Result, UploadPart};
 
@@ -26,6 +28,9 @@ pub(crate) struct EncryptedUpload<S> {
     /// Ciphertext of a part that is not full yet.
     sealed: OutputBuffer,
     part_length: usize,
+    /// Parts that were cut off, and those that the inner store has.
+    begun: usize,
+    sent: Arc<AtomicUsize>,
 }
 
 impl<S> EncryptedUpload<S> {
@@ -44,6 +49,8 @@ impl<S> EncryptedUpload<S> {
             instruction_file: object.instruction_file,
             written_file: None,
             sealed: OutputBuffer::new(),
+            begun: 0,
+            sent: Arc::default(),
         }
     }
 
@@ -74,11 +81,16 @@ impl<S> EncryptedUpload<S> {
 
     /// Sends parts side by side.
     fn send(&mut self, parts: Vec<Bytes>) -> UploadPart {
+        self.begun += parts.len();
         let sending: Vec<_> = parts
             .into_iter()
-            .map(|part| self.inner.put_part(part.into()))
+            .map(|part| {
+                let sent = Arc::clone(&self.sent);
+                let sending = self.inner.put_part(part.into());
+                sending.map_ok(move |()| sent.fetch_add(1, Ordering::Relaxed))
+            })
             .collect();
-        try_join_all(sending).map(|sent| sent.map(drop)).boxed()
+        try_join_all(sending).map_ok(drop).boxed()
     }
 }
 
@@ -102,6 +114,13 @@ impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
             .map_err(refused)?;
         let parts = self.full_parts(true);
         self.send(parts).await?;
+        // Some stores would leave out a part that failed.
+        if self.sent.load(Ordering::Relaxed) < self.begun {
+            return Err(Error::PartsMissing {
+                location: self.location.clone(),
+            }
+            .into());
+        }
         let complete = self.inner.complete();
         match self.instruction_file.take() {
             Some(file) => {

@@ -14,14 +14,14 @@ mod support;
 
 use std::sync::Arc;
 
-use envelope_store::{EncryptedStore, ListedSizes};
+use envelope_store::{EncryptedStore, Error, ListedSizes};
 use futures::FutureExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload, Result};
 use support::fault_store::{Fault, FaultStore, Operation, Struck, When};
 use support::readers::{
-    Found, NEW, OLD, PART, encrypted, faulty, found, holding, path, stored, struck,
+    Found, NEW, OLD, PART, encrypted, faulty, found, holding, path, source_of, stored, struck,
 };
 
 /// Asserts that a write ended as the fault says.
@@ -131,7 +131,7 @@ fn parts_that_a_store_writes_in_part_are_refused() {
 }
 
 #[test]
-fn an_upload_completed_without_a_part_is_refused() {
+fn an_upload_is_not_completed_without_a_part() {
     for nth in 0..2 {
         let inner = holding(&[(&path(), OLD)]);
         let fault = Fault::Fail(When::Before);
@@ -145,8 +145,12 @@ fn an_upload_completed_without_a_part_is_refused() {
             assert_eq!(failed, 1);
             upload.complete().await
         };
-        careless.now_or_never().unwrap().unwrap();
-        assert_eq!(found(&inner), Found::Refused);
+        let error = careless.now_or_never().unwrap().unwrap_err();
+        assert!(matches!(
+            source_of(&error),
+            Some(Error::PartsMissing { location }) if *location == path()
+        ));
+        assert_eq!(found(&inner), Found::Old);
     }
 }
 

@@ -20,13 +20,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError};
+use envelope::keyring::{Attempt, KeyRequest, Keyring, KeyringError, Unwrapped};
 use envelope::{
     CacheLimits, CachingManager, DataKey, DecryptOptions, EncryptedDataKey, EncryptionContext,
     FrameScan, MaterialsCache, MaterialsManager, RawAes, RequiredEncryptionContext,
     UnverifiedHeader, WrappingKey,
 };
-use envelope_store::EncryptedStore;
+use envelope_store::{EncryptedStore, Framed, INSTRUCTION_FILE_PROVIDER_ID};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -41,10 +41,13 @@ fn encrypted(
     manager: impl MaterialsManager + 'static,
 ) -> EncryptedStore<Arc<InMemory>> {
     EncryptedStore::builder(Arc::clone(inner))
-        .frame_length(50)
-        .header_length(HEADER)
+        .format(format())
         .part_length(PART)
         .build(manager)
+}
+
+fn format() -> Framed {
+    Framed::new().frame_length(50).header_length(HEADER)
 }
 
 /// A keyring that tells which data key it wrapped.
@@ -85,7 +88,7 @@ impl Keyring for Telling {
         &self,
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
-    ) -> Result<DataKey, Vec<Attempt>> {
+    ) -> Result<Unwrapped, Vec<Attempt>> {
         self.inner.unwrap_key(keys, request).await
     }
 }
@@ -162,22 +165,47 @@ struct History {
     inner: Arc<InMemory>,
     data_keys: Arc<Mutex<HashMap<Vec<u8>, Vec<u8>>>>,
     tags: Tags,
+    /// All that wrapped anything.
+    keyrings: Vec<Telling>,
     /// Messages sealed under each data key.
     messages: HashMap<Vec<u8>, usize>,
 }
 
 impl History {
-    fn keyring(&self, name: &str) -> Telling {
-        Telling::new(name, &self.data_keys)
+    fn keyring(&mut self, name: &str) -> Telling {
+        let keyring = Telling::new(name, &self.data_keys);
+        self.keyrings.push(keyring.clone());
+        keyring
     }
 
     /// The data key of a message whose keys are in its header.
-    fn data_key(&self, message: &[u8]) -> Vec<u8> {
+    fn data_key(&self, message: &[u8]) -> Option<Vec<u8>> {
         let header = UnverifiedHeader::parse_whole(message, &DecryptOptions::default()).unwrap();
         let data_keys = self.data_keys.lock().unwrap();
         let mut wrapped = header.claims().encrypted_data_keys().iter();
         let found = wrapped.find_map(|key| data_keys.get(key.ciphertext()));
-        found.unwrap().clone()
+        found.cloned()
+    }
+
+    /// The data key of an object whose keys are in its instruction file.
+    async fn data_key_behind_file(&self, location: &Path, message: &[u8]) -> Vec<u8> {
+        let options = DecryptOptions::default();
+        let header = UnverifiedHeader::parse_whole(message, &options).unwrap();
+        let keys = header.claims().encrypted_data_keys();
+        let id = keys[0].key_name();
+        let file = Path::from(format!("{location}.{id}.instruction"));
+        let file = self.inner.get(&file).await.unwrap().bytes().await.unwrap();
+        let mut opened = self.keyrings.iter().filter_map(|keyring| {
+            futures::executor::block_on(envelope::decrypt(keyring, &file, &options)).ok()
+        });
+        let wrapping_key = WrappingKey::from_bytes(&mut opened.next().unwrap().plaintext).unwrap();
+        let keyring = RawAes::new(INSTRUCTION_FILE_PROVIDER_ID, id, wrapping_key).unwrap();
+        let request = KeyRequest {
+            suite: header.claims().suite(),
+            context: header.claims().context(),
+        };
+        let unwrapped = keyring.unwrap_key(keys, request).await.unwrap();
+        unwrapped.data_key.expose().to_vec()
     }
 
     /// Takes every object as it is now.
@@ -186,7 +214,10 @@ impl History {
         for meta in objects {
             let message = self.inner.get(&meta.location).await.unwrap();
             let message = message.bytes().await.unwrap();
-            let data_key = self.data_key(&message);
+            let data_key = match self.data_key(&message) {
+                Some(data_key) => data_key,
+                None => self.data_key_behind_file(&meta.location, &message).await,
+            };
             let known = self.tags.keys();
             self.tags.insert(&message, &data_key).unwrap();
             *self.messages.entry(data_key).or_default() += self.tags.keys() - known;
@@ -303,9 +334,32 @@ async fn a_context_that_is_not_stored_changes_no_nonce() {
     }
 }
 
+#[tokio::test]
+async fn a_rewrapped_instruction_file_shares_nothing_with_the_old_one() {
+    let mut history = History::default();
+    let keyring = history.keyring("one");
+    let rotated = history.keyring("two");
+    let with_files = |keyring: &Telling| {
+        EncryptedStore::builder(Arc::clone(&history.inner))
+            .format(format().with_instruction_files())
+            .part_length(PART)
+            .build(keyring.clone())
+    };
+    let (store, after) = (with_files(&keyring), with_files(&rotated));
+    make_versions(&mut history, &store, &[&keyring]).await;
+    let a = Path::from("a");
+    for _ in 0..3 {
+        for (store, to) in [(&store, &rotated), (&after, &keyring)] {
+            store.rewrap(&a, to).await.unwrap();
+            history.take().await;
+        }
+    }
+    assert!(history.messages.values().all(|messages| *messages == 1));
+}
+
 /// One message with its data key.
 async fn one() -> (History, Telling, Vec<u8>) {
-    let history = History::default();
+    let mut history = History::default();
     let keyring = history.keyring("one");
     let store = encrypted(&history.inner, keyring.clone());
     put(&store, &"a".into(), &[7; 3 * FRAME]).await;
@@ -317,7 +371,7 @@ async fn one() -> (History, Telling, Vec<u8>) {
 #[tokio::test]
 async fn a_header_wrapped_anew_is_found() {
     let (mut history, keyring, message) = one().await;
-    let data_key = history.data_key(&message);
+    let data_key = history.data_key(&message).unwrap();
     history.tags.insert(&message, &data_key).unwrap();
     // The same message again is nothing new.
     history.tags.insert(&message, &data_key).unwrap();
@@ -338,7 +392,7 @@ async fn a_header_wrapped_anew_is_found() {
     let at = at.unwrap();
     let mut forged = message.clone();
     forged[at..at + old.len()].copy_from_slice(anew.ciphertext());
-    assert_eq!(history.data_key(&forged), data_key);
+    assert_eq!(history.data_key(&forged).as_ref(), Some(&data_key));
 
     let key = KeyIdentity {
         data_key: data_key.clone(),
@@ -352,7 +406,7 @@ async fn a_header_wrapped_anew_is_found() {
 #[tokio::test]
 async fn a_frame_sealed_twice_is_found() {
     let (mut history, _, message) = one().await;
-    let data_key = history.data_key(&message);
+    let data_key = history.data_key(&message).unwrap();
     history.tags.insert(&message, &data_key).unwrap();
     let sealed_frame = FRAME + 32;
     for frame in 0..3 {

@@ -13,7 +13,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use envelope_store::EncryptedStore;
+use envelope_store::{EncryptedStore, Framed};
 use futures::FutureExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -26,7 +26,7 @@ const LENGTH: usize = 3 << 20;
 
 fn encrypted<S: ObjectStore>(inner: S) -> EncryptedStore<S> {
     EncryptedStore::builder(inner)
-        .frame_length(FRAME)
+        .format(Framed::new().frame_length(FRAME))
         .build(keyring())
 }
 

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use envelope::ErrorKind;
-use envelope_store::{EncryptedStore, Error, ListedSizes};
+use envelope_store::{EncryptedStore, Error, Framed, ListedSizes};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use object_store::memory::InMemory;
@@ -35,8 +35,7 @@ pub const NEW: &[u8] = b"and then a new one came to take its place";
 
 pub fn encrypted<S: ObjectStore>(inner: S, listed_sizes: ListedSizes) -> EncryptedStore<S> {
     EncryptedStore::builder(inner)
-        .frame_length(FRAME)
-        .header_length(HEADER)
+        .format(Framed::new().frame_length(FRAME).header_length(HEADER))
         .part_length(PART)
         .listed_sizes(listed_sizes)
         .build(keyring())
@@ -91,7 +90,7 @@ pub fn source_of<T: std::error::Error + 'static>(error: &object_store::Error) ->
 
 pub fn envelope_error(error: &object_store::Error) -> &envelope::Error {
     match source_of::<Error>(error) {
-        Some(Error::Envelope { source, .. }) => source,
+        Some(Error::Envelope { source, .. } | Error::Foreign { source, .. }) => source,
         _ => panic!("not about the message: {error:?}"),
     }
 }
