@@ -2,6 +2,9 @@
 //! installs the tools and calls it.
 
 mod authority;
+mod azurite;
+mod client_offsets;
+mod gcs;
 mod s3;
 mod seaweedfs;
 mod server;
@@ -14,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 
 /// Every server, in the order of the run.
-const SERVERS: [&str; 2] = ["seaweedfs", "versitygw"];
+const SERVERS: [&str; 4] = ["seaweedfs", "versitygw", "gcs", "azurite"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -49,6 +52,8 @@ async fn check(server: &str, tools: &Path) -> Result<()> {
     match server {
         "seaweedfs" => seaweedfs::check(tools).await,
         "versitygw" => versitygw::check(tools).await,
+        "gcs" => gcs::check(tools).await,
+        "azurite" => azurite::check(tools).await,
         other => bail!("no server {other:?}"),
     }
 }

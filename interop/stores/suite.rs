@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use envelope::{RawAes, WrappingKey};
@@ -21,6 +22,8 @@ use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use tokio::time::Instant;
 
+use crate::client_offsets::ClientOffsets;
+
 /// Functions that a server cannot do, each with its reason.
 pub(crate) type LeftOut = &'static [(&'static str, &'static str)];
 
@@ -31,6 +34,8 @@ pub(crate) const BUCKETS: [&str; 3] = ["plain", "encrypted", "bare"];
 pub(crate) struct Suite {
     pub(crate) server: &'static str,
     pub(crate) left_out: LeftOut,
+    /// Why the server's listings from an offset are not used, and a client compares instead.
+    pub(crate) client_offsets: Option<&'static str>,
     /// Which of two multipart uploads to one path wins: the last one, or the only one that may
     /// complete.
     pub(crate) last_writer_wins: bool,
@@ -59,9 +64,22 @@ impl Suite {
         S: ObjectStore + MultipartStore + PaginatedListStore,
     {
         let [plain, encrypted, bare] = BUCKETS;
-        self.every_store(View::Plain, &open(plain)?).await?;
+        if let Some(reason) = self.client_offsets {
+            println!(
+                "{}: offsets of listings LEFT TO THE CLIENT: {reason}",
+                self.server
+            );
+        }
+        let open_any = |bucket| -> Result<Arc<dyn ObjectStore>> {
+            let store = open(bucket)?;
+            Ok(match self.client_offsets {
+                Some(_) => Arc::new(ClientOffsets(store)),
+                None => Arc::new(store),
+            })
+        };
+        self.every_store(View::Plain, &open_any(plain)?).await?;
         self.plain_alone(&open(bare)?).await?;
-        let encrypted = EncryptedStore::new(open(encrypted)?, keyring()?);
+        let encrypted = EncryptedStore::new(open_any(encrypted)?, keyring()?);
         self.every_store(View::Encrypted, &encrypted).await
     }
 

@@ -79,6 +79,7 @@ async fn check_over(tools: &Path, name: &'static str, authority: Option<&Authori
             "get_opts",
             "it compares If-Unmodified-Since with fractions of a second, which HTTP dates lack",
         )],
+        client_offsets: None,
         last_writer_wins: true,
     };
     suite.run(|bucket| Ok(s3.builder(bucket).build()?)).await?;
