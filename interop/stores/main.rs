@@ -5,9 +5,11 @@ mod authority;
 mod azurite;
 mod client_offsets;
 mod gcs;
+mod minio;
 mod s3;
 mod seaweedfs;
 mod server;
+mod server_side_encryption;
 mod suite;
 mod versitygw;
 
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 
 /// Every server, in the order of the run.
-const SERVERS: [&str; 4] = ["seaweedfs", "versitygw", "gcs", "azurite"];
+const SERVERS: [&str; 5] = ["seaweedfs", "versitygw", "gcs", "azurite", "minio"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -54,6 +56,7 @@ async fn check(server: &str, tools: &Path) -> Result<()> {
         "versitygw" => versitygw::check(tools).await,
         "gcs" => gcs::check(tools).await,
         "azurite" => azurite::check(tools).await,
+        "minio" => minio::check(tools).await,
         other => bail!("no server {other:?}"),
     }
 }
