@@ -3,14 +3,19 @@
 
 mod authority;
 mod azurite;
+mod bad_input;
 mod client_offsets;
 mod gcs;
+mod interrupted;
+mod metadata_limit;
 mod minio;
+mod odd_names;
 mod s3;
 mod seaweedfs;
 mod server;
 mod server_side_encryption;
 mod suite;
+mod tags;
 mod versitygw;
 
 use std::path::Path;

@@ -11,6 +11,7 @@ use crate::s3::{KEY_ID, S3, SECRET};
 use crate::server::{Server, free_addresses};
 use crate::server_side_encryption;
 use crate::suite::{BUCKETS, Suite};
+use crate::tags;
 
 const NAME: &str = "MinIO over TLS";
 /// The server's own wrapping key for its side of the encryption, by name.
@@ -52,9 +53,8 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         last_writer_wins: true,
     };
     s3.create_buckets(&BUCKETS).await?;
-    suite
-        .run(|bucket| Ok(s3.builder(bucket).build()?))
-        .await?;
+    suite.run(|bucket| Ok(s3.builder(bucket).build()?)).await?;
+    tags::check(&suite, &s3).await?;
     server_side_encryption::check(&suite, &s3).await?;
     server.kill().await
 }

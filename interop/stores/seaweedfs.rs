@@ -5,11 +5,16 @@ use anyhow::Result;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::bad_input::{self, Mistake};
+use crate::interrupted;
 use crate::s3::{KEY_ID, S3, SECRET};
 use crate::server::{Server, free_addresses};
 use crate::suite::{BUCKETS, Suite};
+use crate::tags;
 
 const NAME: &str = "SeaweedFS";
+/// What is wrong with one of its names.
+pub(crate) const BACKSLASH: (&str, &str) = ("bare backslash", "SeaweedFS makes it a slash");
 /// What is wrong with its listings.
 pub(crate) const OFFSETS: &str = "after `a`, SeaweedFS also leaves out what is below `a/`";
 
@@ -75,10 +80,19 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     s3.create_buckets(&BUCKETS).await?;
     let suite = Suite {
         server: NAME,
-        left_out: &[],
+        left_out: &[BACKSLASH],
         client_offsets: Some(OFFSETS),
         last_writer_wins: true,
     };
     suite.run(|bucket| Ok(s3.builder(bucket).build()?)).await?;
+    tags::check(&suite, &s3).await?;
+    // An upload to a bucket that is missing makes it.
+    let mistakes = [
+        (Mistake::WrongSecret, "PermissionDenied"),
+        (Mistake::UnknownKeyId, "PermissionDenied"),
+        (Mistake::InvalidToken, "PermissionDenied"),
+    ];
+    bad_input::check(&suite, &s3, &mistakes).await?;
+    let server = interrupted::check(&suite, &seaweedfs, server).await?;
     server.kill().await
 }

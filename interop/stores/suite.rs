@@ -23,6 +23,7 @@ use object_store::multipart::MultipartStore;
 use tokio::time::Instant;
 
 use crate::client_offsets::ClientOffsets;
+use crate::odd_names;
 
 /// Functions that a server cannot do, each with its reason.
 pub(crate) type LeftOut = &'static [(&'static str, &'static str)];
@@ -119,7 +120,11 @@ impl Suite {
         self.pass(view, "put_get_attributes", put_get_attributes(store))
             .await?;
         let extended = response_extensions(store, true);
-        self.pass(view, "response_extensions", extended).await
+        self.pass(view, "response_extensions", extended).await?;
+        let named = odd_names::check(store, &odd_names::NAMES);
+        self.check(view, "odd names", named).await?;
+        let named = odd_names::check(store, &odd_names::BACKSLASH);
+        self.check(view, "bare backslash", named).await
     }
 
     /// These need traits that hand out upload ids and page tokens. An encrypted store has neither:
@@ -169,7 +174,8 @@ impl Suite {
             .await
             .map_err(|error| anyhow!("{server}, {view}: {name}: {error:#}"))?;
         let seconds = started.elapsed().as_secs_f64();
-        println!("{server}, {view}: {name} {seconds:.1} s {said}");
+        let line = format!("{server}, {view}: {name} {seconds:.1} s {said}");
+        println!("{}", line.trim_end());
         Ok(())
     }
 }
