@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request};
@@ -7,7 +9,9 @@ use object_store::integration::MarkerHttpConnector;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
 use object_store::{Certificate, ClientOptions, RetryConfig};
-use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+use crate::server::START_LIMIT;
 
 /// The identity that every S3 server is started with.
 pub(crate) const KEY_ID: &str = "testkey";
@@ -60,15 +64,22 @@ impl S3 {
             })
     }
 
-    /// Makes these buckets.
+    /// Makes these buckets. A server that has just started may not be able to at once.
     ///
     /// # Errors
     /// When the server refuses one.
     pub(crate) async fn create_buckets(&self, buckets: &[&str]) -> Result<()> {
+        let started = Instant::now();
         for bucket in buckets {
             let root = Path::default();
-            let answer = self.send(Method::PUT, bucket, &root, &[], &[]).await?;
-            let status = answer.status();
+            let status = loop {
+                let answer = self.send(Method::PUT, bucket, &root, &[], &[]).await?;
+                let status = answer.status();
+                if !status.is_server_error() || started.elapsed() > START_LIMIT {
+                    break status;
+                }
+                sleep(Duration::from_millis(100)).await;
+            };
             ensure!(
                 status.is_success(),
                 "cannot make bucket {bucket:?}: {status}"

@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 /// How long a server may take until it answers.
-const START_LIMIT: Duration = Duration::from_secs(40);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(40);
 /// Lines of the log that a failure shows.
 const LOG_TAIL: usize = 30;
 
@@ -45,11 +45,10 @@ impl Server {
             .spawn()
             .with_context(|| format!("{name}: cannot start {command:?}"))?;
         let mut server = Self { name, process };
-        server
-            .ready(url, client)
-            .await
-            .with_context(|| format!("{name}: the end of its log:\n{}", tail(&log)))?;
-        Ok(server)
+        match server.ready(url, client).await {
+            Ok(()) => Ok(server),
+            Err(error) => bail!("{error:#}; the end of its log:\n{}", tail(&log)),
+        }
     }
 
     async fn ready(&mut self, url: &str, client: &ClientOptions) -> Result<()> {
@@ -98,7 +97,7 @@ pub(crate) fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]
     Ok(addresses)
 }
 
-fn tail(log: &PathBuf) -> String {
+fn tail(log: &Path) -> String {
     let log = std::fs::read(log).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();
