@@ -1,0 +1,67 @@
+//! Runs checks over real servers, one after the other: `stores TOOLS [SERVER…]`. `interop/run-stores`
+//! installs the tools and calls it.
+
+mod authority;
+mod azurite;
+mod bad_input;
+mod client_offsets;
+mod gcs;
+mod interrupted;
+mod metadata_limit;
+mod minio;
+mod odd_names;
+mod s3;
+mod seaweedfs;
+mod server;
+mod server_side_encryption;
+mod suite;
+mod tags;
+mod versitygw;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+
+/// Every server, in the order of the run.
+const SERVERS: [&str; 5] = ["seaweedfs", "versitygw", "gcs", "azurite", "minio"];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stores: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &[String]) -> Result<()> {
+    let [tools, named @ ..] = arguments else {
+        bail!("usage: stores TOOLS [SERVER…], where SERVER is one of {SERVERS:?}");
+    };
+    for name in named {
+        let known = SERVERS.contains(&name.as_str());
+        ensure!(known, "no server {name:?}; name one of {SERVERS:?}");
+    }
+    let tools = Path::new(tools);
+    for server in SERVERS {
+        if named.is_empty() || named.iter().any(|name| name == server) {
+            check(server, tools).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check(server: &str, tools: &Path) -> Result<()> {
+    match server {
+        "seaweedfs" => seaweedfs::check(tools).await,
+        "versitygw" => versitygw::check(tools).await,
+        "gcs" => gcs::check(tools).await,
+        "azurite" => azurite::check(tools).await,
+        "minio" => minio::check(tools).await,
+        other => bail!("no server {other:?}"),
+    }
+}
