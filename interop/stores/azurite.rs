@@ -62,7 +62,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         client_offsets: Some("azurite takes no offset, and lists everything"),
         last_writer_wins: false,
     };
-    suite.run(open).await?;
+    suite.run(&open, &open).await?;
     server.kill().await
 }
 

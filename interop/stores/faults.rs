@@ -535,7 +535,8 @@ fn cause(error: &object_store::Error) -> Option<&Error> {
 fn is_refused(error: &object_store::Error) -> bool {
     matches!(
         cause(error),
-        Some(Error::Envelope { source, .. }) if source.kind() == ErrorKind::NotAuthentic
+        Some(Error::Envelope { source, .. } | Error::Foreign { source, .. })
+            if source.kind() == ErrorKind::NotAuthentic
     )
 }
 

@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use anyhow::Result;
+use envelope_gcs::GcsBuilder;
 use object_store::ClientOptions;
-use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::integration::MarkerHttpConnector;
 use tokio::process::Command;
 
@@ -40,14 +41,13 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     let url = format!("http://{address}");
     let client = ClientOptions::new().with_allow_http(true);
     let shim = Server::start(NAME, command, folder.path(), &url, &client).await?;
-    let open = |bucket: &str| -> Result<GoogleCloudStorage> {
-        Ok(GoogleCloudStorageBuilder::new()
+    let builder = |bucket: &str| {
+        GoogleCloudStorageBuilder::new()
             .with_base_url(&url)
             .with_service_account_key(NO_ACCOUNT)
             .with_bucket_name(bucket)
             .with_client_options(client.clone())
             .with_http_connector(MarkerHttpConnector::default())
-            .build()?)
     };
     let suite = Suite {
         server: NAME,
@@ -55,7 +55,12 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         client_offsets: Some(OFFSETS),
         last_writer_wins: true,
     };
-    suite.run(open).await?;
+    suite
+        .run(
+            |bucket| Ok(builder(bucket).build()?),
+            |bucket| Ok(GcsBuilder::new(builder(bucket)).allow_http().build()?),
+        )
+        .await?;
     shim.kill().await?;
     behind.kill().await
 }

@@ -63,7 +63,7 @@ pub(crate) async fn check(
     seaweedfs: &SeaweedFs,
     mut server: Server,
 ) -> Result<Server> {
-    let [plain, encrypted, _] = BUCKETS;
+    let [plain, encrypted, ..] = BUCKETS;
     let open = |bucket, retry| {
         let builder = seaweedfs.s3().builder(bucket).with_retry(retry);
         // Signing whole parts would take longer than sending them.

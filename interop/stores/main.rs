@@ -5,6 +5,8 @@ mod authority;
 mod azurite;
 mod bad_input;
 mod client_offsets;
+mod fault_proxy;
+mod faults;
 mod gcs;
 mod interrupted;
 mod metadata_limit;

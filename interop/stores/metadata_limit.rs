@@ -55,6 +55,14 @@ fn taken(stored: object_store::Result<()>) -> Result<bool> {
     match stored {
         Ok(()) => Ok(true),
         Err(error) if error.to_string().contains("MetadataTooLarge") => Ok(false),
+        Err(object_store::Error::Generic { source, .. })
+            if matches!(
+                source.downcast_ref(),
+                Some(envelope_store::Error::MetadataTooLong { .. })
+            ) =>
+        {
+            Ok(false)
+        }
         Err(error) => bail!("not MetadataTooLarge but {error:?}"),
     }
 }

@@ -53,7 +53,12 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         last_writer_wins: true,
     };
     s3.create_buckets(&BUCKETS).await?;
-    suite.run(|bucket| Ok(s3.builder(bucket).build()?)).await?;
+    suite
+        .run(
+            |bucket| Ok(s3.builder(bucket).build()?),
+            |bucket| s3.open(bucket),
+        )
+        .await?;
     tags::check(&suite, &s3).await?;
     server_side_encryption::check(&suite, &s3).await?;
     server.kill().await

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use envelope_store::MetadataLimit;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request};
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut, S3CopyIfNotExists};
+use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut, S3CopyIfNotExists};
 use object_store::client::{HttpConnector, HttpRequestBody, HttpResponse, ReqwestConnector};
 use object_store::integration::MarkerHttpConnector;
 use object_store::path::Path;
@@ -62,6 +63,11 @@ impl S3 {
                 retry_timeout: Duration::from_secs(30),
                 ..RetryConfig::default()
             })
+    }
+
+    /// This bucket as users open it.
+    pub(crate) fn open(&self, bucket: &str) -> Result<MetadataLimit<AmazonS3>> {
+        Ok(envelope_s3::open(self.builder(bucket))?)
     }
 
     /// Makes these buckets. A server that has just started may not be able to at once.

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::bad_input::{self, Mistake};
+use crate::faults;
 use crate::interrupted;
 use crate::s3::{KEY_ID, S3, SECRET};
 use crate::server::{Server, free_addresses};
@@ -13,6 +14,8 @@ use crate::suite::{BUCKETS, Suite};
 use crate::tags;
 
 const NAME: &str = "SeaweedFS";
+/// The bucket that is reached through a proxy which breaks connections.
+const FAULTS: &str = "faults";
 /// What is wrong with one of its names.
 pub(crate) const BACKSLASH: (&str, &str) = ("bare backslash", "SeaweedFS makes it a slash");
 /// What is wrong with its listings.
@@ -50,7 +53,7 @@ impl SeaweedFs {
             .arg(format!("-filer.port={filer}"))
             .args(["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"])
             .arg(format!("-s3.port={s3}"))
-            .args(["-volume.max=20", "-master.volumeSizeLimitMB=256"])
+            .args(["-volume.max=100", "-master.volumeSizeLimitMB=256"])
             .args(["-master.telemetry=false", "-volume.preStopSeconds=0"]);
         if self.has_identity {
             command
@@ -91,8 +94,15 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         client_offsets: Some(OFFSETS),
         last_writer_wins: true,
     };
-    suite.run(|bucket| Ok(s3.builder(bucket).build()?)).await?;
+    suite
+        .run(
+            |bucket| Ok(s3.builder(bucket).build()?),
+            |bucket| s3.open(bucket),
+        )
+        .await?;
     tags::check(&suite, &s3).await?;
+    s3.create_buckets(&[FAULTS]).await?;
+    faults::check(seaweedfs.address(), FAULTS).await?;
     let mistakes = [
         (Mistake::NoBucket, "NotFound"),
         (Mistake::WrongSecret, "PermissionDenied"),

@@ -164,7 +164,7 @@ async fn encrypted_twice(s3: &S3, owner: KeyOwner) -> Result<String> {
             "{location}: what is stored is no message of suite 0478"
         );
         ensure!(
-            !claims.claims().encrypted_data_keys().is_empty(),
+            !claims.encrypted_data_keys.is_empty(),
             "{location}: the message holds no key"
         );
         let found = stored

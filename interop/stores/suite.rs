@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use envelope::{RawAes, WrappingKey};
-use envelope_store::EncryptedStore;
+use envelope_store::conformance::{self, Backend};
+use envelope_store::{EncryptedStore, Framed};
 use futures::FutureExt;
 use object_store::ObjectStore;
 use object_store::integration::{
@@ -29,7 +30,7 @@ use crate::odd_names;
 pub(crate) type LeftOut = &'static [(&'static str, &'static str)];
 
 /// The buckets that a server has.
-pub(crate) const BUCKETS: [&str; 3] = ["plain", "encrypted", "bare"];
+pub(crate) const BUCKETS: [&str; 4] = ["plain", "encrypted", "files", "bare"];
 
 /// Checks of one store of one server. Each prints a line.
 pub(crate) struct Suite {
@@ -47,6 +48,8 @@ pub(crate) struct Suite {
 pub(crate) enum View {
     Plain,
     Encrypted,
+    /// Encrypted, with keys in instruction files.
+    InstructionFiles,
 }
 
 impl fmt::Display for View {
@@ -54,34 +57,53 @@ impl fmt::Display for View {
         f.write_str(match self {
             Self::Plain => "plain",
             Self::Encrypted => "encrypted",
+            Self::InstructionFiles => "encrypted, instruction files",
         })
     }
 }
 
 impl Suite {
-    /// Runs everything, each part over an empty bucket of its own.
-    pub(crate) async fn run<S>(&self, open: impl Fn(&str) -> Result<S>) -> Result<()>
+    /// Runs everything, each part over an empty bucket of its own: `open` is the client's store, and
+    /// `open_ours` what users put an encrypted one over.
+    pub(crate) async fn run<P, S>(
+        &self,
+        open: impl Fn(&str) -> Result<P>,
+        open_ours: impl Fn(&str) -> Result<S>,
+    ) -> Result<()>
     where
-        S: ObjectStore + MultipartStore + PaginatedListStore,
+        P: ObjectStore + MultipartStore + PaginatedListStore,
+        S: ObjectStore,
     {
-        let [plain, encrypted, bare] = BUCKETS;
+        let [plain, encrypted, files, bare] = BUCKETS;
         if let Some(reason) = self.client_offsets {
             println!(
                 "{}: offsets of listings LEFT TO THE CLIENT: {reason}",
                 self.server
             );
         }
-        let open_any = |bucket| -> Result<Arc<dyn ObjectStore>> {
-            let store = open(bucket)?;
-            Ok(match self.client_offsets {
-                Some(_) => Arc::new(ClientOffsets(store)),
-                None => Arc::new(store),
-            })
-        };
-        self.every_store(View::Plain, &open_any(plain)?).await?;
+        self.every_store(View::Plain, &self.listing(open(plain)?))
+            .await?;
         self.plain_alone(&open(bare)?).await?;
-        let encrypted = EncryptedStore::new(open_any(encrypted)?, keyring()?);
-        self.every_store(View::Encrypted, &encrypted).await
+        let inner = self.listing(open_ours(encrypted)?);
+        let store = EncryptedStore::new(Arc::clone(&inner), keyring()?);
+        self.every_store(View::Encrypted, &store).await?;
+        let store = EncryptedStore::builder(self.listing(open_ours(files)?))
+            .format(Framed::new().with_instruction_files())
+            .build(keyring()?);
+        self.every_store(View::InstructionFiles, &store).await?;
+        let conformance = async {
+            conformance::check(inner, &"conformance".into(), Backend::default()).await?;
+            Ok(String::new())
+        };
+        self.check(View::Encrypted, "conformance", conformance)
+            .await
+    }
+
+    fn listing(&self, store: impl ObjectStore) -> Arc<dyn ObjectStore> {
+        match self.client_offsets {
+            Some(_) => Arc::new(ClientOffsets(store)),
+            None => Arc::new(store),
+        }
     }
 
     /// In the order of `object_store`'s own tests: some leave objects that others remove.

@@ -10,7 +10,7 @@ use crate::suite::{BUCKETS, Suite, View, keyring};
 /// Tags reach the server with a put and with a multipart upload. The encrypted store leaves them as
 /// they are. `object_store` keeps its own check of them to itself.
 pub(crate) async fn check(suite: &Suite, s3: &S3) -> Result<()> {
-    let [plain, encrypted, _] = BUCKETS;
+    let [plain, encrypted, ..] = BUCKETS;
     let store = s3.builder(plain).build()?;
     suite
         .check(View::Plain, "tags", tagged(s3, plain, &store))
