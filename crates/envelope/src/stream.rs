@@ -78,8 +78,14 @@ where
             } else {
                 Ok(Some(std::mem::take(&mut self.first)))
             };
-            // Handed out as `Bytes`, so each item needs memory of its own.
-            let mut output = OutputBuffer::new();
+            // Handed out as `Bytes`, so each item needs memory of its own. About as much comes out
+            // as went in, and a buffer that grows is copied.
+            let expected = input
+                .as_ref()
+                .ok()
+                .and_then(Option::as_ref)
+                .map_or(0, Bytes::len);
+            let mut output = OutputBuffer::with_capacity(expected);
             let result = match input {
                 Err(error) => Err(StreamError::Input(error)),
                 Ok(Some(bytes)) => {

@@ -24,6 +24,11 @@ use crate::opened::Opened;
 /// Ranges that are closer to each other than this many bytes are fetched at once.
 const COALESCE: u64 = 1 << 20;
 
+/// Ranges up to this many bytes are handed out in one piece: whoever collects several copies them.
+const WHOLE: usize = 8 << 20;
+/// Room in bytes for what is opened and not wanted of the first and last frame.
+const FRAMES: usize = 128 << 10;
+
 type Plaintext = TransformStream<ByteStream, Box<dyn Transform + Send>>;
 
 /// A verified header.
@@ -130,8 +135,17 @@ impl<S: ObjectStore> EncryptedStore<S> {
             };
             let mut extensions = about.extensions;
             mark(&mut extensions, header.opened.clone());
+            let length = wanted.end.saturating_sub(wanted.start);
+            let payload = match usize::try_from(length) {
+                Ok(length) if length <= WHOLE => {
+                    let location = location.clone();
+                    let plaintext = async move { open(&location, body, transform, length).await };
+                    GetResultPayload::Stream(stream::once(plaintext).boxed())
+                }
+                _ => payload(location, TransformStream::new(body, transform)),
+            };
             return Ok(GetResult {
-                payload: payload(location, TransformStream::new(body, transform)),
+                payload,
                 meta: ObjectMeta { size, ..about.meta },
                 range: wanted,
                 attributes: about.attributes,
@@ -185,22 +199,11 @@ impl<S: ObjectStore> EncryptedStore<S> {
         fetched: &Fetched,
         range: Range<u64>,
     ) -> Result<Bytes, Stopped> {
-        let OpenedRange {
-            stored,
-            mut transform,
-        } = fetched.header.open(location, range)?;
-        // The caller named the range and the object has it, so this is no claim of the store's. The
-        // frames are longer than their plaintext, so the buffer never grows.
-        let longest = usize::try_from(stored.end.saturating_sub(stored.start)).unwrap_or(0);
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+        let OpenedRange { stored, transform } = fetched.header.open(location, range)?;
         let frames = self.frames(location, options, fetched, stored).await?;
-        let mut body = frames.ok_or(Stopped::Overwritten)?.body;
-        let refused = Error::envelope(location);
-        let mut plaintext = OutputBuffer::with_capacity(longest);
-        while let Some(bytes) = body.try_next().await? {
-            transform.update(&bytes, &mut plaintext).map_err(&refused)?;
-        }
-        transform.finish(&mut plaintext).map_err(&refused)?;
-        Ok(plaintext.into_vec().into())
+        let body = frames.ok_or(Stopped::Overwritten)?.body;
+        Ok(open(location, body, transform, length).await?)
     }
 
     /// The size that the header claims. One request.
@@ -325,6 +328,24 @@ impl<S: ObjectStore> EncryptedStore<S> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// All plaintext of a range at once, this many bytes.
+async fn open(
+    location: &Path,
+    mut body: ByteStream,
+    mut transform: Box<dyn Transform + Send>,
+    length: usize,
+) -> Result<Bytes> {
+    let refused = Error::envelope(location);
+    // The caller named the range and the object has it, so this is no claim of the store's. A frame
+    // is opened in place, and what is not wanted of it cut off.
+    let mut plaintext = OutputBuffer::with_capacity(length.saturating_add(FRAMES));
+    while let Some(bytes) = body.try_next().await? {
+        transform.update(&bytes, &mut plaintext).map_err(&refused)?;
+    }
+    transform.finish(&mut plaintext).map_err(&refused)?;
+    Ok(plaintext.into_vec().into())
 }
 
 /// Why a range of several was not read.

@@ -40,41 +40,47 @@ impl<S> EncryptedUpload<S> {
         location: Path,
         object: Sealed,
     ) -> Self {
+        let part_length = store.settings().part_length;
         Self {
-            part_length: store.settings().part_length,
+            part_length,
             store,
             inner,
             location,
             body: Some(object.body),
             instruction_file: object.instruction_file,
             written_file: None,
-            sealed: OutputBuffer::new(),
+            sealed: new_part(part_length),
             begun: 0,
             sent: Arc::default(),
         }
     }
 
-    fn seal(&mut self, data: &PutPayload) -> envelope::Result<()> {
+    /// Seals frames, and cuts off each part as it gets full.
+    fn seal(&mut self, data: &PutPayload) -> envelope::Result<Vec<Bytes>> {
         let body = self.body.as_mut();
         let body = body.ok_or(envelope::Error::AlreadyFailed)?;
-        data.iter()
-            .try_for_each(|bytes| body.update(bytes, &mut self.sealed))
+        let mut parts = Vec::new();
+        for mut bytes in data.iter().map(Bytes::as_ref) {
+            while !bytes.is_empty() {
+                // Little more than fills the part: what is sealed beyond it is copied.
+                let room = self.part_length.saturating_sub(self.sealed.len());
+                let (now, later) = bytes.split_at(room.max(LEAST).min(bytes.len()));
+                body.update(now, &mut self.sealed)?;
+                bytes = later;
+                while self.sealed.len() >= self.part_length {
+                    parts.push(cut(&mut self.sealed, self.part_length));
+                }
+            }
+        }
+        Ok(parts)
     }
 
-    /// Cuts off the parts that are full; at the end also the last one, full or not.
-    fn full_parts(&mut self, at_end: bool) -> Vec<Bytes> {
-        if self.sealed.len() < self.part_length && !at_end {
-            return Vec::new();
-        }
+    /// What is left at the end: parts that are full, and the last one, full or not.
+    fn last_parts(&mut self) -> Vec<Bytes> {
         let mut sealed = Bytes::from(std::mem::take(&mut self.sealed).into_vec());
         let mut parts = Vec::new();
-        while sealed.len() >= self.part_length {
-            parts.push(sealed.split_to(self.part_length));
-        }
-        if at_end && !sealed.is_empty() {
-            parts.push(sealed);
-        } else {
-            self.sealed.extend_from_slice(&sealed);
+        while !sealed.is_empty() {
+            parts.push(sealed.split_to(self.part_length.min(sealed.len())));
         }
         parts
     }
@@ -99,11 +105,10 @@ impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
     /// Frames are numbered in the order of these calls, so they are sealed here and not in the
     /// future that is returned.
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        if let Err(error) = self.seal(&data) {
-            return ready(Err(Error::envelope(&self.location)(error))).boxed();
+        match self.seal(&data) {
+            Ok(parts) => self.send(parts),
+            Err(error) => ready(Err(Error::envelope(&self.location)(error))).boxed(),
         }
-        let parts = self.full_parts(false);
-        self.send(parts)
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
@@ -112,7 +117,7 @@ impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
         body.ok_or(envelope::Error::AlreadyFailed)
             .and_then(|body| body.finish(&mut self.sealed))
             .map_err(refused)?;
-        let parts = self.full_parts(true);
+        let parts = self.last_parts();
         self.send(parts).await?;
         // Some stores would leave out a part that failed.
         if self.sent.load(Ordering::Relaxed) < self.begun {
@@ -151,3 +156,21 @@ impl<S: fmt::Debug> fmt::Debug for EncryptedUpload<S> {
             .finish_non_exhaustive()
     }
 }
+
+/// Memory for a part and for a frame beyond it, as a buffer that grows is copied and may be twice as
+/// long. The system gives it when it is written to.
+fn new_part(length: usize) -> OutputBuffer {
+    OutputBuffer::with_capacity(length.saturating_add(length / 16))
+}
+
+/// Takes a full part and leaves what is beyond it.
+fn cut(sealed: &mut OutputBuffer, length: usize) -> Bytes {
+    let mut part = std::mem::replace(sealed, new_part(length)).into_vec();
+    sealed.extend_from_slice(part.get(length..).unwrap_or_default());
+    part.truncate(length);
+    // Without what was meant for a frame beyond.
+    part.into_boxed_slice().into()
+}
+
+/// Bytes of plaintext that are sealed at once at least.
+const LEAST: usize = 64 << 10;
