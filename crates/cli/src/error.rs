@@ -119,10 +119,16 @@ impl Error {
             Self::Some { .. } => Failure::Some,
             Self::Store { source, .. } => match encryption(source) {
                 Some(store::Error::Envelope { source, .. }) => of_envelope(source),
-                Some(store::Error::Foreign { .. }) => Failure::NotAuthentic,
+                Some(
+                    store::Error::Foreign { .. } | store::Error::InstructionFileTooLong { .. },
+                ) => Failure::NotAuthentic,
+                Some(store::Error::InstructionFileMissing { .. }) => Failure::NoKey,
                 Some(
                     store::Error::ReservedPath { .. }
                     | store::Error::ContextConflict { .. }
+                    | store::Error::Range { .. }
+                    | store::Error::MetadataTooLong { .. }
+                    | store::Error::NotAscii { .. }
                     | store::Error::KeysInHeader { .. }
                     | store::Error::PathsAreBound { .. },
                 ) => Failure::Usage,

@@ -12,6 +12,10 @@ impl Failures {
         output.object_failed(name, error);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn into_result(self) -> Result<(), Error> {
         match self.0 {
             0 => Ok(()),

@@ -1,14 +1,19 @@
 //! Ends on a signal without leaving anything half-written.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use futures::future::{Either, select};
 
 use crate::error::Error;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-/// How long the work has to notice and tidy up; a read that waits for input never does.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long the work has to notice and tidy up; a file command that waits for input never does.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often what waits looks for a signal.
+const INTERVAL: Duration = Duration::from_millis(50);
 const EXIT_CODE: i32 = 130;
 
 /// Lets the next read fail after a signal, so that the work unwinds and tidies up.
@@ -26,6 +31,19 @@ pub(crate) fn check() -> Result<(), Error> {
     match INTERRUPTED.load(Ordering::Relaxed) {
         true => Err(Error::Interrupted),
         false => Ok(()),
+    }
+}
+
+/// Waits for this, or fails after a signal.
+pub(crate) async fn or<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    let signal = async {
+        while check().is_ok() {
+            tokio::time::sleep(INTERVAL).await;
+        }
+    };
+    match select(pin!(work), pin!(signal)).await {
+        Either::Left((done, _)) => Ok(done),
+        Either::Right(_) => Err(Error::Interrupted),
     }
 }
 

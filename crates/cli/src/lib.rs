@@ -13,6 +13,7 @@ mod location;
 mod no_keys;
 mod output;
 mod place;
+mod upload;
 
 use std::process::ExitCode;
 

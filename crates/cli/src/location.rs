@@ -35,7 +35,13 @@ impl Location {
             return Ok(Self::Local(argument.into()));
         };
         let url = Url::parse(text).map_err(|error| format!("{text} is not a URL: {error}"))?;
-        Ok(Self::Url(url))
+        // A store would be asked for another object than the one that was meant.
+        match url.query().is_some() || url.fragment().is_some() {
+            true => Err(format!(
+                "{text} has a query or a fragment; in a name write %3F for ? and %23 for #"
+            )),
+            false => Ok(Self::Url(url)),
+        }
     }
 }
 

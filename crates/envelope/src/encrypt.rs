@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::context::EncryptionContext;
 use crate::crypto::aead::Aead;
 use crate::crypto::kdf::MessageKeys;
@@ -217,7 +219,7 @@ pub struct Encryptor {
     /// The header, until it was written out.
     header: Vec<u8>,
     /// Plaintext of a frame that is not full yet, or full and perhaps the final one.
-    pending: Vec<u8>,
+    pending: Zeroizing<Vec<u8>>,
     signing: Option<(Arc<SigningKey>, SignatureHash)>,
     /// Plaintext bytes still allowed by the announced bound.
     allowance: Option<(u64, u64)>,
@@ -296,7 +298,7 @@ impl Encryptor {
             frame_length: usize::try_from(frame_length).map_err(|_| Error::TooManyFrames)?,
             sequence: 1,
             header,
-            pending: Vec::new(),
+            pending: Zeroizing::default(),
             signing: materials
                 .signing_key
                 .zip(suite.signature())
@@ -345,7 +347,7 @@ impl Encryptor {
         if !self.pending.is_empty() {
             let missing = self.frame_length - self.pending.len();
             let (head, rest) = input.split_at(missing.min(input.len()));
-            self.pending.extend_from_slice(head);
+            self.keep(head);
             input = rest;
             if input.is_empty() {
                 return Ok(());
@@ -360,8 +362,21 @@ impl Encryptor {
             self.seal(FrameKind::Regular, frame, output)?;
             input = rest;
         }
-        self.pending.extend_from_slice(input);
+        self.keep(input);
         Ok(())
+    }
+
+    /// Keeps plaintext until its frame is full. The plaintext may be a key, so no copy of it is left
+    /// behind where the buffer grows.
+    fn keep(&mut self, plain: &[u8]) {
+        let needed = self.pending.len() + plain.len();
+        if needed > self.pending.capacity() {
+            let doubled = self.frame_length.min(2 * self.pending.len());
+            let mut longer = Zeroizing::new(Vec::with_capacity(needed.max(doubled)));
+            longer.extend_from_slice(&self.pending);
+            self.pending = longer;
+        }
+        self.pending.extend_from_slice(plain);
     }
 
     /// Appends the final frame and, for a signed suite, the signature.

@@ -225,6 +225,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         location: &Path,
         object: Closed,
         instruction_file: InstructionFile,
+        foreign: ForeignObjects,
     ) -> Result<(Option<Opened>, usize, Box<dyn envelope::Transform + Send>)> {
         match object {
             Closed::Encrypted(opening) => {
@@ -237,7 +238,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 Ok((Some(opened), skipped, transform))
             }
             Closed::Foreign(reason) => {
-                self.pass(location, reason)?;
+                pass(location, reason, foreign)?;
                 Ok((None, 0, Box::new(Unchanged)))
             }
         }
@@ -257,17 +258,8 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 Ok((Some(opened.opened), opened.ranges))
             }
             Closed::Foreign(reason) => {
-                self.pass(location, reason)?;
+                pass(location, reason, self.settings().foreign_objects)?;
                 Ok((None, Box::new(StoredRanges)))
-            }
-        }
-    }
-
-    fn pass(&self, location: &Path, reason: envelope::Error) -> Result<()> {
-        match self.settings().foreign_objects {
-            ForeignObjects::Pass => Ok(()),
-            ForeignObjects::Refuse | ForeignObjects::Report => {
-                Err(Error::foreign(location, reason))
             }
         }
     }
@@ -305,5 +297,12 @@ impl<S: ObjectStore> EncryptedStore<S> {
             Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn pass(location: &Path, reason: envelope::Error, foreign: ForeignObjects) -> Result<()> {
+    match foreign {
+        ForeignObjects::Pass => Ok(()),
+        ForeignObjects::Refuse | ForeignObjects::Report => Err(Error::foreign(location, reason)),
     }
 }

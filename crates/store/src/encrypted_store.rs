@@ -159,7 +159,14 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let store = self.clone();
         let hidden = self.clone();
         listed
-            .try_filter(move |meta| ready(!hidden.format().is_instruction_file(&meta.location)))
+            .try_filter(move |meta| {
+                ready(
+                    hidden
+                        .format()
+                        .object_of_instruction_file(&meta.location)
+                        .is_none(),
+                )
+            })
             .map_ok(move |meta| store.clone().plain_meta(meta))
             .try_buffered(self.lookups().unwrap_or(1))
             .try_filter_map(|meta| ready(Ok(meta)))
@@ -198,7 +205,10 @@ impl<S: ObjectStore> ObjectStore for EncryptedStore<S> {
             return self.read_head(location, options).await;
         }
         match options.range.take() {
-            None => self.read_whole(location, options).await,
+            None => {
+                let foreign = self.settings().foreign_objects;
+                self.read_whole(location, options, foreign).await
+            }
             Some(range) => self.read_range(location, options, &range).await,
         }
     }

@@ -92,6 +92,14 @@ pub enum Error {
         /// The object.
         location: Path,
     },
+    /// The range is not one of the plaintext.
+    #[error("{location}: {source}")]
+    Range {
+        /// The object.
+        location: Path,
+        /// What `object_store` says of the range.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An upload has parts that were not sent.
     #[error("{location}: a part of the upload failed or was not awaited; abort it and begin again")]
     PartsMissing {
@@ -151,6 +159,17 @@ impl Error {
             source.and_then(|source| source.downcast_ref()),
             Some(Self::KeysInHeader { .. })
         )
+    }
+
+    pub(crate) fn range(
+        location: &Path,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> object_store::Error {
+        Self::Range {
+            location: location.clone(),
+            source: Box::new(source),
+        }
+        .into()
     }
 
     pub(crate) fn changes(location: &Path) -> object_store::Error {

@@ -16,7 +16,7 @@ pub enum ForeignObjects {
     Report,
     /// They are read as they are stored. Nothing of them is verified: whoever can write to the
     /// inner store can put such an object in an encrypted one's place. Each is marked with
-    /// [`NotEncrypted`].
+    /// [`NotEncrypted`], except by `get_ranges`, which has no place for a mark.
     Pass,
 }
 

@@ -21,8 +21,9 @@ pub trait Format: Debug + Send + Sync + 'static {
     /// Whether the keys of new objects lie in instruction files.
     fn writes_instruction_files(&self) -> bool;
 
-    /// Whether this is the path of an instruction file. Such paths are hidden from callers.
-    fn is_instruction_file(&self, location: &Path) -> bool;
+    /// The object that this is the instruction file of, by its path. Such paths are hidden from
+    /// callers; nothing for any other.
+    fn object_of_instruction_file(&self, location: &Path) -> Option<Path>;
 
     /// Bytes of an object's beginning that [`parse`](Self::parse) usually needs.
     fn beginning_length(&self) -> u64;

@@ -15,7 +15,9 @@ use crate::format::{
     Stored,
 };
 use crate::inspection::Inspection;
-use crate::instruction_file::{InstructionFileName, NewObjectKey, ObjectKey};
+use crate::instruction_file::{
+    INSTRUCTION_FILE_CONTEXT_KEY, InstructionFileName, NewObjectKey, ObjectKey,
+};
 use crate::opened::Opened;
 
 /// Frame length in bytes when none is named. Longer frames are faster, shorter ones make small
@@ -24,6 +26,11 @@ pub const DEFAULT_FRAME_LENGTH: u32 = 64 << 10;
 /// Length in bytes that headers are padded to when none is named.
 pub const DEFAULT_HEADER_LENGTH: usize = 1024;
 
+/// An object with this pair would be an instruction file in a wrong place.
+const RESERVED_CONTEXT_KEY: Error = Error::InvalidOption {
+    what: "the encryption context of an object",
+    reason: "must not have the key envelope-instruction-file, which belongs to instruction files",
+};
 /// Names of the two kinds.
 const FRAMED: &str = "framed";
 const WITH_FILE: &str = "framed-instruction";
@@ -161,8 +168,8 @@ impl Format for Framed {
         self.instruction_files
     }
 
-    fn is_instruction_file(&self, location: &Path) -> bool {
-        InstructionFileName::is_name(location)
+    fn object_of_instruction_file(&self, location: &Path) -> Option<Path> {
+        InstructionFileName::object_of(location)
     }
 
     fn beginning_length(&self) -> u64 {
@@ -190,12 +197,16 @@ impl Format for Framed {
             context,
             plaintext_length,
         } = object;
+        if context.get(INSTRUCTION_FILE_CONTEXT_KEY).is_some() {
+            return Err(RESERVED_CONTEXT_KEY);
+        }
         if !self.instruction_files {
             let options = self.sealing_object(context.clone());
             let encryptor = encryptor(manager, &options, plaintext_length).await?;
             return Ok(sealed(encryptor, plaintext_length, None));
         }
-        let key = NewObjectKey::generate(manager, &self.sealing(context.clone())).await?;
+        let sealing = |context| self.sealing(context);
+        let key = NewObjectKey::generate(manager, context, sealing).await?;
         let options = self.sealing_object(key.stored_context);
         let encryptor = encryptor(&key.keyring, &options, plaintext_length).await?;
         let file = (key.name.at(location), key.instruction_file);
@@ -275,14 +286,14 @@ impl FramedOpening {
         self.header.claims().layout()
     }
 
-    /// The rules for what the caller's keys open.
+    /// The rules for what is opened, whatever its context.
     fn options(&self) -> DecryptOptions {
         let reading = &self.format.reading;
         let longest = u64::from(self.format.frame_length).max(reading.maximum_frame_length());
         reading
             .clone()
             .with_maximum_frame_length(longest)
-            .expect_context(self.expected_context.clone())
+            .expect_context(EncryptionContext::default())
     }
 
     /// The materials of the object, and what the caller's keys opened.
@@ -293,17 +304,25 @@ impl FramedOpening {
     ) -> Result<(UnverifiedHeader, DecryptionMaterials, Opened)> {
         let options = self.options();
         let Some((_, name)) = self.file else {
+            let options = options.expect_context(self.expected_context);
             let header = self.header.with_options(options)?;
             let materials = manager.decryption_materials(header.request()).await?;
+            if materials
+                .context()
+                .get(INSTRUCTION_FILE_CONTEXT_KEY)
+                .is_some()
+            {
+                return Err(RESERVED_CONTEXT_KEY);
+            }
             let (context, key) = (materials.context().clone(), materials.opened().clone());
             let opened = Opened::new(FRAMED, materials.suite(), context, key);
             return Ok((header, materials, opened));
         };
         let file = instruction_file.unwrap_or_default();
-        let key = ObjectKey::open(manager, &name, &file, &options).await?;
+        let expected = &self.expected_context;
+        let key = ObjectKey::open(manager, &name, &file, expected, options.clone()).await?;
         // The instruction file's keys are bound to the whole context. The object's own key is bound
         // to what its header stores.
-        let options = options.expect_context(EncryptionContext::default());
         let header = self.header.with_options(options)?;
         let materials = key.keyring.decryption_materials(header.request()).await?;
         let opened = Opened::new(WITH_FILE, materials.suite(), key.context, key.opened);
@@ -381,9 +400,23 @@ impl Opening for FramedOpening {
         to: &dyn MaterialsManager,
         instruction_file: Bytes,
     ) -> Result<Bytes> {
-        let options = self.options();
+        let Some((_, name)) = &self.file else {
+            return Err(Error::InvalidOption {
+                what: "an object to be wrapped anew",
+                reason: "must have an instruction file",
+            });
+        };
         let sealing = |context| self.format.sealing(context);
-        ObjectKey::rewrap(manager, to, &instruction_file, &options, sealing).await
+        let (managers, expected) = ((manager, to), &self.expected_context);
+        ObjectKey::rewrap(
+            managers,
+            name,
+            &instruction_file,
+            expected,
+            self.options(),
+            sealing,
+        )
+        .await
     }
 }
 

@@ -5,16 +5,21 @@ use bytes::Bytes;
 use envelope::{
     CommitmentPolicy, DecryptOptions, Decrypted, EncryptOptions, EncryptedDataKey,
     EncryptionContext, Error, MaterialsManager, RawAes, Result, UnverifiedHeader, WrappingKey,
+    random_id,
 };
 use object_store::path::Path;
 
 /// Provider id of an object's encrypted data key when its keys are in an instruction file.
 pub const INSTRUCTION_FILE_PROVIDER_ID: &str = "envelope-instruction-file";
 
+/// Key of the pair of the context that tells an instruction file from an object, and one from another.
+/// Its value is the id. Objects never have it: otherwise one of 32 bytes could stand for a key.
+pub const INSTRUCTION_FILE_CONTEXT_KEY: &str = "envelope-instruction-file";
+
 /// Length of the object wrapping key in bytes.
 const KEY_LENGTH: usize = 32;
-/// Length of the id in bytes.
-const ID_LENGTH: usize = 16;
+/// Hexadecimal digits of an id.
+const ID_LENGTH: usize = 32;
 const EXTENSION: &str = ".instruction";
 
 /// The random id that an object's header gives its instruction file. A header never names the file
@@ -40,17 +45,25 @@ impl InstructionFileName {
         Path::parse(&text).unwrap_or_else(|_| Path::from(text))
     }
 
-    pub(crate) fn is_name(location: &Path) -> bool {
-        let id = location
-            .filename()
-            .and_then(|name| name.strip_suffix(EXTENSION))
-            .and_then(|name| name.rsplit_once('.'));
-        id.is_some_and(|(name, id)| !name.is_empty() && is_id(id))
+    /// The context of this file: the object's, and the pair that says which file it is.
+    fn bind(&self, context: &EncryptionContext) -> Result<EncryptionContext> {
+        let pair = (INSTRUCTION_FILE_CONTEXT_KEY, &*self.0);
+        EncryptionContext::new(context.iter().chain([pair]))
+    }
+
+    /// The object that a file at this place would belong to.
+    pub(crate) fn object_of(location: &Path) -> Option<Path> {
+        let (object, id) = location
+            .as_ref()
+            .strip_suffix(EXTENSION)?
+            .rsplit_once('.')?;
+        let named = !object.is_empty() && !object.ends_with('/');
+        Path::parse(object).ok().filter(|_| named && is_id(id))
     }
 }
 
 fn is_id(text: &str) -> bool {
-    text.len() == 2 * ID_LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == ID_LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The key that wraps one object's data key, and what its instruction file is bound to.
@@ -72,22 +85,22 @@ pub(crate) struct NewObjectKey {
 }
 
 impl NewObjectKey {
-    /// A new key, encrypted under the caller's.
+    /// A new key, encrypted under the caller's and bound to its file's id.
     pub(crate) async fn generate(
         manager: &dyn MaterialsManager,
-        options: &EncryptOptions,
+        context: &EncryptionContext,
+        sealing: impl Fn(EncryptionContext) -> EncryptOptions,
     ) -> Result<Self> {
         let key = WrappingKey::generate()?;
-        let file = envelope::encrypt(manager, key.expose(), options).await?;
+        let name = InstructionFileName(random_id()?);
+        let options = sealing(name.bind(context)?);
+        let file = envelope::encrypt(manager, key.expose(), &options).await?;
         let any =
             DecryptOptions::default().with_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt);
         let header = UnverifiedHeader::parse_whole(&file, &any)?;
-        let claims = header.claims();
-        let id = claims.message_id().iter().take(ID_LENGTH);
-        let name = InstructionFileName(id.map(|byte| format!("{byte:02x}")).collect());
         Ok(Self {
             keyring: RawAes::new(INSTRUCTION_FILE_PROVIDER_ID, &*name.0, key)?,
-            stored_context: claims.context().without_reserved(),
+            stored_context: unbind(header.claims().context())?,
             name,
             instruction_file: file.into(),
         })
@@ -100,25 +113,28 @@ impl ObjectKey {
         manager: &dyn MaterialsManager,
         name: &InstructionFileName,
         file: &[u8],
-        options: &DecryptOptions,
+        expected: &EncryptionContext,
+        options: DecryptOptions,
     ) -> Result<Self> {
-        let (key, context, opened) = open(manager, file, options).await?;
+        let (key, context, opened) = open(manager, name, file, expected, options).await?;
         Ok(Self {
             keyring: RawAes::new(INSTRUCTION_FILE_PROVIDER_ID, &*name.0, key)?,
-            context,
+            context: unbind(&context)?,
             opened,
         })
     }
 
     /// The same key under keys of `to`: a new message, with a data key and an id of its own.
     pub(crate) async fn rewrap(
-        manager: &dyn MaterialsManager,
-        to: &dyn MaterialsManager,
+        managers: (&dyn MaterialsManager, &dyn MaterialsManager),
+        name: &InstructionFileName,
         file: &[u8],
-        options: &DecryptOptions,
+        expected: &EncryptionContext,
+        options: DecryptOptions,
         sealing: impl Fn(EncryptionContext) -> EncryptOptions,
     ) -> Result<Bytes> {
-        let (key, context, _) = open(manager, file, options).await?;
+        let (from, to) = managers;
+        let (key, context, _) = open(from, name, file, expected, options).await?;
         let sealing = sealing(context.without_reserved());
         let file = envelope::encrypt(to, key.expose(), &sealing).await?;
         Ok(file.into())
@@ -127,15 +143,18 @@ impl ObjectKey {
 
 async fn open(
     manager: &dyn MaterialsManager,
+    name: &InstructionFileName,
     file: &[u8],
-    options: &DecryptOptions,
+    expected: &EncryptionContext,
+    options: DecryptOptions,
 ) -> Result<(WrappingKey, EncryptionContext, EncryptedDataKey)> {
+    let options = options.expect_context(name.bind(expected)?);
     let Decrypted {
         mut plaintext,
         context,
         key: opened,
         ..
-    } = envelope::decrypt(manager, file, options).await?;
+    } = envelope::decrypt(manager, file, &options).await?;
     let length = plaintext.len();
     let key = WrappingKey::from_bytes(&mut plaintext)?;
     if length != KEY_LENGTH {
@@ -145,4 +164,45 @@ async fn open(
         });
     }
     Ok((key, context, opened))
+}
+
+/// The context without the pair that instruction files have.
+fn unbind(context: &EncryptionContext) -> Result<EncryptionContext> {
+    let context = context.without_reserved();
+    let pairs = context.iter();
+    EncryptionContext::new(pairs.filter(|(key, _)| *key != INSTRUCTION_FILE_CONTEXT_KEY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_tells_its_object() {
+        let name = InstructionFileName(random_id().unwrap());
+        for object in [
+            "a",
+            "a/b.txt",
+            "a/.b",
+            "100% of ä?.txt",
+            "x#1~/y z",
+            "a.instruction",
+        ] {
+            let object = Path::from(object);
+            let file = name.at(&object);
+            assert_eq!(InstructionFileName::object_of(&file), Some(object));
+        }
+        let id = &name.0;
+        for other in [
+            format!(".{id}.instruction"),
+            format!("a/.{id}.instruction"),
+            format!("a.{id}"),
+            format!("a.{}.instruction", &id[1..]),
+            format!("a.{}.instruction", id.to_uppercase()),
+            format!("a.0{id}.instruction"),
+        ] {
+            let other = Path::from(other);
+            assert_eq!(InstructionFileName::object_of(&other), None, "{other}");
+        }
+    }
 }

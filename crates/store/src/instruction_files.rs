@@ -1,7 +1,12 @@
 //! What happens to an instruction file when its object is written, moved or deleted.
 //!
 //! A file is written before its object and dropped after it. Whatever stops in between leaves a
-//! file without an object, and never an object without its file.
+//! file without an object, which harms nobody.
+//!
+//! No store offers to change two objects at once, so two cases remain in which an object can end up
+//! without its file: its path is given back to it, by a copy or a rename, in the very moment in which
+//! another client drops that file; and the process dies in the middle of a copy whose source was
+//! overwritten while it was copied.
 
 use futures::future::ready;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
@@ -22,25 +27,25 @@ const DELETES: usize = 16;
 impl<S: ObjectStore> EncryptedStore<S> {
     /// Nothing is written over an instruction file.
     pub(crate) fn check_not_reserved(&self, location: &Path) -> Result<()> {
-        match self.format().is_instruction_file(location) {
-            true => Err(Error::ReservedPath {
+        match self.format().object_of_instruction_file(location) {
+            Some(_) => Err(Error::ReservedPath {
                 location: location.clone(),
             }
             .into()),
-            false => Ok(()),
+            None => Ok(()),
         }
     }
 
     /// Instruction files are hidden: as far as a caller can see there is no such object.
     pub(crate) fn check_shown(&self, location: &Path) -> Result<()> {
-        match self.format().is_instruction_file(location) {
-            true => Err(StoreError::NotFound {
+        match self.format().object_of_instruction_file(location) {
+            Some(_) => Err(StoreError::NotFound {
                 path: location.to_string(),
                 source: Box::new(Error::ReservedPath {
                     location: location.clone(),
                 }),
             }),
-            false => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -70,10 +75,8 @@ impl<S: ObjectStore> EncryptedStore<S> {
 
     /// Drops the file of an object that is gone. What cannot be dropped harms nobody: it is hidden,
     /// and opens nothing.
-    async fn drop_file(&self, file: Option<&Path>) {
-        if let Some(file) = file {
-            let _ = self.inner().delete(file).await;
-        }
+    async fn drop_file(&self, file: &Path) {
+        let _ = self.inner().delete(file).await;
     }
 
     /// Writes an object behind its instruction file, and drops the file of the object that was
@@ -91,10 +94,13 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let (file, content) = file;
         self.inner().put(&file, content.into()).await?;
         let written = write.await;
-        if written.is_ok() {
-            self.drop_file(before.as_ref()).await;
-        } else if is_untouched(&written) {
-            self.drop_unless_current(location, &file).await;
+        let unused = match written {
+            Ok(_) => before,
+            Err(_) if is_untouched(&written) => Some(file),
+            Err(_) => None,
+        };
+        if let Some(unused) = unused {
+            self.drop_unless_current(location, &unused).await;
         }
         written
     }
@@ -128,6 +134,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
             let (Some(source), Some(target)) = (source, target) else {
                 return self.inner().copy_opts(from, to, options).await;
             };
+            // What must not be overwritten may have its keys under the same name.
+            if options.mode == CopyMode::Create && self.inner().head(to).await.is_ok() {
+                return self.inner().copy_opts(from, to, options).await;
+            }
             let before = self.current_file(to).await?;
             if !self.copy_file(source, &target).await? {
                 continue;
@@ -144,12 +154,13 @@ impl<S: ObjectStore> EncryptedStore<S> {
                     (copy.instruction_file_at(from), copy.instruction_file())
                 && *now != target
             {
-                self.drop_file(Some(&target)).await;
+                self.drop_file(&target).await;
                 if !self.copy_file(&source, now).await? {
-                    match options.mode {
-                        CopyMode::Overwrite => continue,
-                        CopyMode::Create => break,
+                    // Nobody can read what was copied, so it is copied anew.
+                    if options.mode == CopyMode::Create {
+                        self.inner().delete(to).await?;
                     }
+                    continue;
                 }
             }
             if let Some(before) = before {
@@ -174,11 +185,11 @@ impl<S: ObjectStore> EncryptedStore<S> {
 
     /// Drops a file that the object at `location` does not need. A request can be sent twice and
     /// answered once, so the object is asked.
-    pub(crate) async fn drop_unless_current(&self, location: &Path, file: &Path) {
+    async fn drop_unless_current(&self, location: &Path, file: &Path) {
         if let Ok(now) = self.current_file(location).await
             && now.as_ref() != Some(file)
         {
-            self.drop_file(Some(file)).await;
+            self.drop_file(file).await;
         }
     }
 
@@ -209,7 +220,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         };
         self.copy_with_keys(from, to, copying).await?;
         self.inner().delete(from).await?;
-        self.drop_file(Some(&file)).await;
+        self.drop_unless_current(from, &file).await;
         Ok(())
     }
 
@@ -234,7 +245,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
     async fn delete_with_file(self, location: Path) -> Result<Path> {
         let file = self.current_file(&location).await?;
         self.inner().delete(&location).await?;
-        self.drop_file(file.as_ref()).await;
+        if let Some(file) = file {
+            self.drop_unless_current(&location, &file).await;
+        }
         Ok(location)
     }
 }
@@ -245,6 +258,10 @@ fn is_untouched<T>(answer: &Result<T>) -> bool {
         answer,
         Err(StoreError::AlreadyExists { .. }
             | StoreError::Precondition { .. }
-            | StoreError::NotFound { .. })
+            | StoreError::NotFound { .. }
+            | StoreError::NotImplemented { .. }
+            | StoreError::NotSupported { .. }
+            | StoreError::PermissionDenied { .. }
+            | StoreError::Unauthenticated { .. })
     )
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use envelope::stream::{StreamError, TransformStream};
 use envelope::{EncryptionContext, OutputBuffer, Transform};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -16,7 +16,7 @@ use crate::beginning::{About, Beginning, Closed, TRIES};
 use crate::body::{ByteStream, body};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::{Error, STORE};
-use crate::foreign::NotEncrypted;
+use crate::foreign::{ForeignObjects, NotEncrypted};
 use crate::format::OpenedRange;
 use crate::header_cache::VerifiedHeader;
 use crate::opened::Opened;
@@ -51,6 +51,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         &self,
         location: &Path,
         options: GetOptions,
+        foreign: ForeignObjects,
     ) -> Result<GetResult> {
         let expected = self.settings().context(location, &options.extensions)?;
         for _ in 0..TRIES {
@@ -67,7 +68,8 @@ impl<S: ObjectStore> EncryptedStore<S> {
             let Some(file) = file.await? else {
                 continue;
             };
-            let (opened, skipped, transform) = self.open_body(location, object, file).await?;
+            let (opened, skipped, transform) =
+                self.open_body(location, object, file, foreign).await?;
             mark(&mut extensions, opened);
             let first = first.get(skipped..).map(|rest| first.slice_ref(rest));
             let body = stream::iter(first.map(Ok)).chain(message).boxed();
@@ -89,17 +91,19 @@ impl<S: ObjectStore> EncryptedStore<S> {
         expected: &EncryptionContext,
         message: &mut ByteStream,
     ) -> Result<(Closed, Bytes)> {
-        let mut first = Bytes::new();
+        let mut first = BytesMut::new();
+        // A header that was too short is looked at again when there is twice as much of it.
+        let mut enough = 0;
         loop {
             let more = message.try_next().await?;
             let complete = more.is_none();
-            first = match more {
-                Some(more) if first.is_empty() => more,
-                Some(more) => [first, more].concat().into(),
-                None => first,
-            };
+            first.extend_from_slice(&more.unwrap_or_default());
+            if first.len() < enough && !complete {
+                continue;
+            }
+            enough = 2 * first.len();
             if let Some(object) = self.parse(location, expected, &first, complete)? {
-                return Ok((object, first));
+                return Ok((object, first.freeze()));
             }
         }
     }
@@ -122,7 +126,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
             let remembered = fetched.beginning.is_none();
             let wanted = match range.as_range(size) {
                 Ok(wanted) if !remembered || !wanted.is_empty() => wanted,
-                Err(error) if !remembered => return Err(invalid_range(error)),
+                Err(error) if !remembered => return Err(Error::range(location, error)),
                 _ => {
                     self.headers().remove(location);
                     continue;
@@ -176,7 +180,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 .collect();
             let wanted = match wanted {
                 Ok(wanted) => wanted,
-                Err(error) if fetched.beginning.is_some() => return Err(invalid_range(error)),
+                Err(error) if fetched.beginning.is_some() => {
+                    return Err(Error::range(location, error));
+                }
                 Err(_) => {
                     self.headers().remove(location);
                     continue;
@@ -338,9 +344,9 @@ async fn open(
     length: usize,
 ) -> Result<Bytes> {
     let refused = Error::envelope(location);
-    // The caller named the range and the object has it, so this is no claim of the store's. A frame
-    // is opened in place, and what is not wanted of it cut off.
-    let mut plaintext = OutputBuffer::with_capacity(length.saturating_add(FRAMES));
+    // A frame is opened in place, and what is not wanted of it cut off. What is longer grows with the
+    // frames that verified: a store may lie about the object's length.
+    let mut plaintext = OutputBuffer::with_capacity(length.min(WHOLE).saturating_add(FRAMES));
     while let Some(bytes) = body.try_next().await? {
         transform.update(&bytes, &mut plaintext).map_err(&refused)?;
     }
@@ -402,11 +408,4 @@ fn payload(location: &Path, plaintext: Plaintext) -> GetResultPayload {
         },
     });
     GetResultPayload::Stream(plaintext.boxed())
-}
-
-fn invalid_range(error: impl std::error::Error + Send + Sync + 'static) -> object_store::Error {
-    object_store::Error::Generic {
-        store: STORE,
-        source: Box::new(error),
-    }
 }

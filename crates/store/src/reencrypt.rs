@@ -11,6 +11,7 @@ use object_store::{
 use crate::beginning::{Beginning, Closed, InstructionFile, TRIES};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
+use crate::foreign::ForeignObjects;
 use crate::format::Opening;
 use crate::inspection::Inspection;
 use crate::opened::Opened;
@@ -88,10 +89,14 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// where the store has conditional writes. A longer one is replaced whatever it is by then.
     ///
     /// # Errors
-    /// As reading and writing the object. It is then as it was before.
+    /// As reading and writing the object, and [`Error::Foreign`] whatever the store does about such
+    /// objects elsewhere. It is then as it was before, unless the store's last answer was lost.
     pub async fn reencrypt(&self, location: &Path, to: &dyn MaterialsManager) -> Result<PutResult> {
         self.check_shown(location)?;
-        let old = self.read_whole(location, GetOptions::default()).await?;
+        // What nobody encrypted would become authentic.
+        let refuse = ForeignObjects::Refuse;
+        let options = GetOptions::default();
+        let old = self.read_whole(location, options, refuse).await?;
         match usize::try_from(old.meta.size) {
             Ok(size) if size <= self.settings().part_length => {
                 self.reencrypt_at_once(location, to, old).await

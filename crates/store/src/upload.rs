@@ -23,8 +23,6 @@ pub(crate) struct EncryptedUpload<S> {
     body: Option<Box<dyn Transform + Send>>,
     /// Written when the upload is completed.
     instruction_file: Option<(Path, Bytes)>,
-    /// Written already.
-    written_file: Option<Path>,
     /// Ciphertext of a part that is not full yet.
     sealed: OutputBuffer,
     part_length: usize,
@@ -48,7 +46,6 @@ impl<S> EncryptedUpload<S> {
             location,
             body: Some(object.body),
             instruction_file: object.instruction_file,
-            written_file: None,
             sealed: new_part(part_length),
             begun: 0,
             sent: Arc::default(),
@@ -130,7 +127,6 @@ impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
         match self.instruction_file.take() {
             Some(file) => {
                 let store = &self.store;
-                self.written_file = Some(file.0.clone());
                 store.write_with_file(&self.location, file, complete).await
             }
             None => complete.await,
@@ -139,11 +135,7 @@ impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
 
     async fn abort(&mut self) -> Result<()> {
         self.body = None;
-        self.inner.abort().await?;
-        if let Some(file) = self.written_file.take() {
-            self.store.drop_unless_current(&self.location, &file).await;
-        }
-        Ok(())
+        self.inner.abort().await
     }
 }
 

@@ -147,8 +147,9 @@ async fn passed_they_are_read_as_stored_and_marked() {
     let result = store.get_opts(&theirs(), options).await.unwrap();
     assert!(result.extensions.get::<NotEncrypted>().is_some());
 
-    // This is how a plain bucket becomes an encrypted one.
-    store.reencrypt(&theirs(), &keyring()).await.unwrap();
+    // To encrypt them must be asked for: other keys for a bucket do not make them authentic.
+    assert_foreign(store.reencrypt(&theirs(), &keyring()).await, &theirs());
+    store.put(&theirs(), PLAINTEXT.into()).await.unwrap();
     let strict = EncryptedStore::new(inner, keyring());
     let result = strict.get(&theirs()).await.unwrap();
     assert_eq!(result.bytes().await.unwrap(), PLAINTEXT);

@@ -12,16 +12,20 @@ mod support;
 use std::sync::Arc;
 
 use envelope::{
-    DecryptOptions, EncryptionContext, MaterialsManager, RawAes, RequiredEncryptionContext,
-    UnverifiedHeader, WrappingKey,
+    DecryptOptions, EncryptOptions, EncryptionContext, MaterialsManager, RawAes,
+    RequiredEncryptionContext, UnverifiedHeader, WrappingKey,
 };
 use envelope_store::{
-    EncryptedStore, Error, Framed, INSTRUCTION_FILE_PROVIDER_ID, ListedSizes, Opened,
+    EncryptedStore, Error, Framed, INSTRUCTION_FILE_CONTEXT_KEY, INSTRUCTION_FILE_PROVIDER_ID,
+    ListedSizes, Opened,
 };
 use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{
+    Attribute, Attributes, Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+};
 use support::{Spy, keyring, put_now};
 
 fn store<S: ObjectStore>(inner: S, keyring: impl MaterialsManager + 'static) -> EncryptedStore<S> {
@@ -335,12 +339,15 @@ async fn a_file_of_another_object_opens_nothing() {
     assert!(matches!(
         cause(&refused),
         Error::Envelope {
-            source: envelope::Error::NotUnwrapped(_),
+            source: envelope::Error::ContextMismatch { key, .. },
             ..
-        }
+        } if key == INSTRUCTION_FILE_CONTEXT_KEY
     ));
     // Nor does one that holds something else than a key.
-    let other = envelope::blocking::encrypt(&keyring(), b"short", &Default::default()).unwrap();
+    let id = stored[1].0.as_ref().split('.').nth(1).unwrap();
+    let bound = EncryptionContext::new([(INSTRUCTION_FILE_CONTEXT_KEY, id)]).unwrap();
+    let options = EncryptOptions::default().with_context(bound);
+    let other = envelope::blocking::encrypt(&keyring(), b"short", &options).unwrap();
     put_now(&inner, &stored[1].0, other);
     let refused = store.get(&a).await.unwrap_err();
     assert!(matches!(
@@ -412,4 +419,99 @@ async fn unpadded_headers_need_looked_up_sizes() {
     let looking = build().listed_sizes(sizes).build(keyring());
     let listed: Vec<_> = looking.list(None).try_collect().await.unwrap();
     assert_eq!(listed[0].size, 4);
+}
+
+/// Whoever may have a text of its choice stored must not thereby choose a key.
+#[tokio::test]
+async fn an_object_never_serves_as_an_instruction_file() {
+    let inner = Arc::new(InMemory::new());
+    let framed = EncryptedStore::new(Arc::clone(&inner), keyring());
+    let (chosen, victim) = (Path::from("upload"), Path::from("victim"));
+    let mut key = [9; 32];
+    framed.put(&chosen, key.to_vec().into()).await.unwrap();
+    framed.put(&victim, "genuine".into()).await.unwrap();
+
+    let id = "0123456789abcdef0123456789abcdef";
+    let known = WrappingKey::from_bytes(&mut key).unwrap();
+    let known = RawAes::new(INSTRUCTION_FILE_PROVIDER_ID, id, known).unwrap();
+    EncryptedStore::new(Arc::clone(&inner), known)
+        .put(&victim, "forged".into())
+        .await
+        .unwrap();
+    let file = Path::from(format!("{victim}.{id}.instruction"));
+    inner.copy(&chosen, &file).await.unwrap();
+    let refused = framed.get(&victim).await.unwrap_err();
+    assert!(matches!(
+        cause(&refused),
+        Error::Envelope {
+            source: envelope::Error::NotUnwrapped(_),
+            ..
+        }
+    ));
+    // Nor can the pair that would make it one be asked for.
+    let mut options = PutOptions::default();
+    options
+        .extensions
+        .insert(EncryptionContext::new([(INSTRUCTION_FILE_CONTEXT_KEY, id)]).unwrap());
+    let refused = framed.put_opts(&chosen, "text".into(), options).await;
+    assert!(matches!(
+        cause(&refused.unwrap_err()),
+        Error::Envelope {
+            source: envelope::Error::InvalidOption { .. },
+            ..
+        }
+    ));
+}
+
+/// Whoever may read one object must not thereby get the key of another.
+#[tokio::test]
+async fn an_instruction_file_is_never_read_as_an_object() {
+    let inner = Arc::new(InMemory::new());
+    let store = store(Arc::clone(&inner), keyring());
+    store.put(&path(), "text".into()).await.unwrap();
+    let file = stored(&inner).await[1].0.clone();
+    let public = Path::from("public");
+    inner.copy(&file, &public).await.unwrap();
+    for refused in [
+        store.get(&public).await.unwrap_err(),
+        store.get_range(&public, 0..1).await.unwrap_err(),
+    ] {
+        assert!(matches!(
+            cause(&refused),
+            Error::Envelope {
+                source: envelope::Error::InvalidOption { .. },
+                ..
+            }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_copy_leaves_the_targets_keys() {
+    let inner = Arc::new(InMemory::new());
+    let before = store(Arc::clone(&inner), keyring());
+    let (a, b) = (Path::from("a"), Path::from("b"));
+    before.put(&a, "text".into()).await.unwrap();
+    before.copy(&a, &b).await.unwrap();
+    before.rewrap(&b, &other()).await.unwrap();
+    let refused = before.copy_if_not_exists(&a, &b).await;
+    assert!(matches!(refused, Err(StoreError::AlreadyExists { .. })));
+    assert_eq!(read(&store(inner, other()), &b).await, b"text");
+}
+
+#[tokio::test]
+async fn refused_writes_leave_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+    let store = store(files, keyring());
+    store.put(&path(), "text".into()).await.unwrap();
+    // Local files know neither conditional updates nor attributes.
+    store.reencrypt(&path(), &keyring()).await.unwrap();
+    let attributes = Attributes::from_iter([(Attribute::ContentType, "text/csv")]);
+    let options = PutOptions::from(attributes);
+    let refused = store.put_opts(&path(), "text".into(), options).await;
+    assert!(matches!(refused, Err(StoreError::NotImplemented { .. })));
+    let left = std::fs::read_dir(folder.path().join("a")).unwrap().count();
+    assert_eq!(left, 2, "the object and its file");
+    assert_eq!(read(&store, &path()).await, b"text");
 }

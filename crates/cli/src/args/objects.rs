@@ -161,8 +161,8 @@ pub(crate) struct WritingArgs {
     metadata: Vec<(String, String)>,
     /// Length of the parts of large uploads, such as 64MiB [default: 8MiB, or what the object's
     /// length takes]
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) part_size: Option<ByteSize>,
+    #[arg(long, value_name = "BYTES", value_parser = part_size)]
+    pub(crate) part_size: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -228,6 +228,15 @@ fn url(text: &str) -> Result<Url, String> {
             "{text} is not a URL; give one such as s3://bucket/name or file:///folder/name"
         )),
     }
+}
+
+/// Shorter parts only cost requests, and most stores refuse them.
+fn part_size(text: &str) -> Result<usize, String> {
+    let size: ByteSize = text.parse()?;
+    usize::try_from(size.as_u64())
+        .ok()
+        .filter(|size| *size >= 1 << 20)
+        .ok_or_else(|| format!("{text} is too little or too much; give 1MiB or more"))
 }
 
 fn range(text: &str) -> Result<GetRange, String> {

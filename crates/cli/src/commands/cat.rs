@@ -3,7 +3,7 @@ use std::path::Path;
 
 use envelope_store::{EncryptedStore, Framed};
 use futures::TryStreamExt;
-use object_store::{GetOptions, ObjectStore};
+use object_store::{GetOptions, GetResult, ObjectStore};
 
 use crate::args::objects::Cat;
 use crate::error::Error;
@@ -24,14 +24,19 @@ pub(crate) async fn run(command: &Cat, keyring: Option<&Path>) -> Result<(), Err
     let failed = |source| Error::store(command.url.as_str(), source);
     let request = GetOptions::new().with_range(command.range.clone());
     let result = store.get_opts(&path, request).await.map_err(failed)?;
+    write_out(result, command.url.as_str()).await
+}
+
+/// Writes what was got to standard output.
+pub(crate) async fn write_out(result: GetResult, name: &str) -> Result<(), Error> {
     let mut plaintext = result.into_stream();
-    let mut output = io::stdout().lock();
+    let mut output = io::stdout();
     let written = |source| Error::Write {
         name: "standard output".to_owned(),
         source,
     };
-    while let Some(bytes) = plaintext.try_next().await.map_err(failed)? {
-        interrupt::check()?;
+    while let Some(bytes) = interrupt::or(plaintext.try_next()).await?.transpose() {
+        let bytes = bytes.map_err(|source| Error::store(name, source))?;
         output.write_all(&bytes).map_err(written)?;
     }
     output.flush().map_err(written)

@@ -1,20 +1,22 @@
-use std::io::{self, Read, Write};
-use std::path;
+use std::io::{self, Read};
+use std::path::{self, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use envelope::MaterialsManager;
 use envelope_fs::LocalStore;
+use envelope_store as store;
 use envelope_store::format::Format;
 use envelope_store::{DEFAULT_PART_LENGTH, EncryptedStore, Framed};
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::future::ready;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::ProgressBar;
-use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
-use object_store::path::Path;
-use object_store::{Attributes, DynObjectStore, ObjectStore, ObjectStoreExt};
+use object_store::path::{Path, PathPart};
+use object_store::{Attributes, DynObjectStore, Extensions, ObjectStore, ObjectStoreExt};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
 
+use super::cat::write_out;
 use crate::args::objects::Cp;
 use crate::error::Error;
 use crate::failures::Failures;
@@ -22,6 +24,7 @@ use crate::interrupt;
 use crate::keyring_file;
 use crate::location::{self, Location, Opened};
 use crate::output::Output;
+use crate::upload::Upload;
 
 /// Bytes that standard input is read in.
 const PIECE: usize = 1 << 20;
@@ -44,7 +47,9 @@ pub(crate) async fn run(
     let urls = [&command.source, &command.target];
     let urls: Vec<_> = urls.into_iter().filter_map(Location::url).collect();
     command.store.options().check(&urls)?;
-    let copy = Copy { command, keyring };
+    let copy = Copy { command };
+    // Whatever is wrong with the keyring is said before anything is read.
+    let keys = Keys::load(command, keyring)?;
     match (&command.source, &command.target) {
         (Location::Standard, Location::Standard) => Err(Error::Usage(
             "standard input to standard output copies nothing; give a URL or a path".to_owned(),
@@ -53,63 +58,79 @@ pub(crate) async fn run(
         | (Location::Local(_), Location::Standard) => Err(Error::Usage(
             "both are plaintext; give a URL, or use the commands encrypt and decrypt".to_owned(),
         )),
-        (Location::Standard, _) => copy.upload_input(output).await,
-        (_, Location::Standard) => copy.write_output().await,
-        _ if command.recursive => copy.everything(output).await,
-        _ => copy.one(output).await,
+        (Location::Standard, to) if to.is_folder() => Err(Error::Usage(format!(
+            "{to} is a folder, and standard input has no name; give the object's"
+        ))),
+        (Location::Standard, _) => copy.upload_input(keys, output).await,
+        (_, Location::Standard) => copy.write_output(keys).await,
+        _ if command.recursive => copy.everything(keys, output).await,
+        _ => copy.one(keys, output).await,
+    }
+}
+
+/// The keys of each side that is encrypted.
+struct Keys {
+    source: Option<Box<dyn MaterialsManager>>,
+    target: Option<Box<dyn MaterialsManager>>,
+}
+
+impl Keys {
+    fn load(command: &Cp, keyring: Option<&path::Path>) -> Result<Self, Error> {
+        let load = |location: &Location, plain: bool| {
+            let encrypted = location.url().is_some() && !plain;
+            encrypted.then(|| keyring_file::load(keyring)).transpose()
+        };
+        let target = load(&command.target, command.plain_destination)?;
+        Ok(Self {
+            source: load(&command.source, command.plain_source)?,
+            target: target
+                .map(|keys| command.writing.requiring(keys))
+                .transpose()?,
+        })
     }
 }
 
 struct Copy<'a> {
     command: &'a Cp,
-    keyring: Option<&'a path::Path>,
 }
 
 impl Copy<'_> {
-    /// The store that is read, with nothing decrypted, and the place in it.
-    fn source(&self) -> Result<Opened, Error> {
-        match &self.command.source {
+    /// A side as it is stored, and the place in it.
+    fn open(&self, location: &Location) -> Result<Opened, Error> {
+        match location {
             Location::Url(url) => location::open(url, self.command.store.options()),
-            Location::Local(path) => {
-                let location = Path::from_filesystem_path(path)
-                    .map_err(|error| Error::Usage(format!("{}: {error}", path.display())))?;
-                Ok(local(location))
-            }
-            Location::Standard => Err(no_store()),
-        }
-    }
-
-    fn target(&self) -> Result<Opened, Error> {
-        match &self.command.target {
-            Location::Url(url) => location::open(url, self.command.store.options()),
-            Location::Local(path) => {
-                let absolute = path::absolute(path)
-                    .map_err(|error| Error::Usage(format!("{}: {error}", path.display())))?;
-                let location = Path::from_absolute_path(absolute)
-                    .map_err(|error| Error::Usage(format!("{}: {error}", path.display())))?;
-                Ok(local(location))
-            }
-            Location::Standard => Err(no_store()),
+            Location::Local(path) => Ok(Opened {
+                // The whole file system: the path tells the rest.
+                store: Arc::new(LocalStore::new(LocalFileSystem::new())),
+                path: location_of(path)
+                    .map_err(|why| Error::Usage(format!("{}: {why}", path.display())))?,
+                attributes: false,
+            }),
+            Location::Standard => Err(Error::Usage(
+                "standard input and output are no store; give a URL".to_owned(),
+            )),
         }
     }
 
     /// What is read: plaintext.
-    fn reader(&self, store: &Arc<DynObjectStore>) -> Result<Arc<DynObjectStore>, Error> {
+    fn reader(
+        &self,
+        store: &Arc<DynObjectStore>,
+        keys: Option<Box<dyn MaterialsManager>>,
+    ) -> Result<Arc<DynObjectStore>, Error> {
+        let Some(keys) = keys else {
+            return Ok(Arc::clone(store));
+        };
         let Cp {
-            source,
-            plain_source,
             reading,
             rules,
             context,
             ..
         } = self.command;
-        if *plain_source || source.url().is_none() {
-            return Ok(Arc::clone(store));
-        }
         let store = EncryptedStore::builder(Arc::clone(store))
             .format(Framed::new().reading(reading.options(rules)))
             .context(context.load()?)
-            .build(keyring_file::load(self.keyring)?);
+            .build(keys);
         Ok(Arc::new(store))
     }
 
@@ -117,21 +138,19 @@ impl Copy<'_> {
     fn writer(
         &self,
         store: &Arc<DynObjectStore>,
+        keys: Option<Box<dyn MaterialsManager>>,
         longest: u64,
     ) -> Result<Arc<DynObjectStore>, Error> {
+        let Some(keys) = keys else {
+            return Ok(Arc::clone(store));
+        };
         let Cp {
-            target,
-            plain_destination,
             writing,
             reading,
             rules,
             context,
             ..
         } = self.command;
-        if *plain_destination || target.url().is_none() {
-            return Ok(Arc::clone(store));
-        }
-        let keys = writing.requiring(keyring_file::load(self.keyring)?)?;
         let store = EncryptedStore::builder(Arc::clone(store))
             .format(writing.format(rules)?.reading(reading.options(rules)))
             .part_length(self.part_length(longest))
@@ -143,101 +162,129 @@ impl Copy<'_> {
     fn part_length(&self, longest: u64) -> usize {
         // A tenth more than the plaintext: frames, and what a source did not tell.
         let needed = longest.saturating_add(longest / 10) / PARTS;
-        let asked = self.command.writing.part_size.map(|size| size.as_u64());
-        let length = asked.unwrap_or(needed.max(DEFAULT_PART_LENGTH as u64));
-        usize::try_from(length).unwrap_or(DEFAULT_PART_LENGTH)
+        let needed = usize::try_from(needed).unwrap_or(DEFAULT_PART_LENGTH);
+        let asked = self.command.writing.part_size;
+        asked.unwrap_or(needed.max(DEFAULT_PART_LENGTH))
     }
 
-    fn attributes(&self, found: &Attributes, target: &Opened) -> Attributes {
-        // Local files keep none.
-        let kept = found.iter().filter(|_| target.attributes);
-        let kept = kept.map(|(name, value)| (name.clone(), value.clone()));
+    /// The source's attributes and those that were asked for.
+    fn attributes(&self, found: &Attributes, target: &Opened) -> Result<Attributes, Error> {
         let asked = self.command.writing.attributes();
-        let asked = asked
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()));
-        kept.chain(asked).collect()
+        if !target.attributes {
+            return match asked.is_empty() {
+                true => Ok(asked),
+                false => Err(Error::Usage(format!(
+                    "{}: local files keep no metadata; leave --metadata out",
+                    self.command.target
+                ))),
+            };
+        }
+        let pairs = found.iter().chain(&asked);
+        Ok(pairs
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
     }
 
-    async fn one(&self, output: &Output) -> Result<(), Error> {
-        let (source, target) = (self.source()?, self.target()?);
+    async fn one(&self, keys: Keys, output: &Output) -> Result<(), Error> {
+        let (source, target) = (
+            self.open(&self.command.source)?,
+            self.open(&self.command.target)?,
+        );
         let name = self.command.source.to_string();
-        let meta = source.store.head(&source.path).await;
+        let meta = interrupt::or(source.store.head(&source.path)).await?;
         let meta = meta.map_err(|error| Error::store(&name, error))?;
-        let to = match self.command.target.is_folder() {
-            true => match source.path.filename() {
-                Some(name) => target.path.clone().join(name),
-                None => target.path.clone(),
-            },
-            false => target.path.clone(),
-        };
+        let mut to = target.path.clone();
+        if self.command.target.is_folder() {
+            let filename = source.path.filename().unwrap_or_default();
+            let part = PathPart::parse(filename);
+            let part = part.map_err(|error| Error::Usage(format!("{name}: {error}")))?;
+            to = to.join(part);
+        }
         let entry = Entry {
             from: source.path.clone(),
             to,
             length: meta.size,
         };
-        let (reader, writer) = (
-            self.reader(&source.store)?,
-            self.writer(&target.store, meta.size)?,
-        );
+        let views = Views {
+            reader: self.reader(&source.store, keys.source)?,
+            writer: self.writer(&target.store, keys.target, meta.size)?,
+            target,
+        };
         let progress = output.progress(Some(meta.size));
-        let copied = self
-            .copy(&reader, &writer, &target, &entry, &progress)
-            .await;
+        let named = (name, self.command.target.to_string());
+        let copied = self.copy(&views, &entry, named, &progress).await;
         progress.finish_and_clear();
-        let bytes = copied.map_err(|error| named(error, &name, &self.command.target))?;
-        output.summary(false, &self.report(&entry, bytes))
+        output.summary(false, &self.report(&entry, copied?))
     }
 
-    async fn everything(&self, output: &Output) -> Result<(), Error> {
-        let (source, target) = (self.source()?, self.target()?);
-        let failed = |error| Error::store(self.command.source.to_string(), error);
+    async fn everything(&self, keys: Keys, output: &Output) -> Result<(), Error> {
+        let (source, target) = (
+            self.open(&self.command.source)?,
+            self.open(&self.command.target)?,
+        );
+        let source_name = self.command.source.to_string();
         let prefix = (!source.path.as_ref().is_empty()).then_some(&source.path);
         let format = Framed::new();
-        let listed = source.store.list(prefix).try_filter_map(|meta| {
-            let hidden = format.is_instruction_file(&meta.location);
+        let mut failures = Failures::default();
+        let mut entries = Vec::new();
+        let mut listed = source.store.list(prefix);
+        while let Some(meta) = interrupt::or(listed.next()).await? {
+            let meta = match meta {
+                Ok(meta) => meta,
+                Err(error) => {
+                    failures.add(&source_name, &Error::store(&source_name, error), output);
+                    continue;
+                }
+            };
+            // They go with their objects, where these are read as such.
+            let hidden = keys.source.is_some()
+                && format.object_of_instruction_file(&meta.location).is_some();
             let below = meta.location.prefix_match(&source.path);
-            let to = below.map(|parts| target.path.parts().chain(parts).collect());
-            let entry = to.filter(|_| !hidden).map(|to| Entry {
-                from: meta.location.clone(),
-                to,
-                length: meta.size,
-            });
-            std::future::ready(Ok(entry))
-        });
-        let entries: Vec<_> = listed.try_collect().await.map_err(failed)?;
+            if let Some(below) = below.filter(|_| !hidden) {
+                entries.push(Entry {
+                    to: target.path.parts().chain(below).collect(),
+                    from: meta.location.clone(),
+                    length: meta.size,
+                });
+            }
+        }
+        drop(listed);
+        if entries.is_empty() && failures.is_empty() {
+            return self.one(keys, output).await;
+        }
         let longest = entries.iter().map(|entry| entry.length).max().unwrap_or(0);
-        let (reader, writer) = (
-            self.reader(&source.store)?,
-            self.writer(&target.store, longest)?,
-        );
+        let views = Views {
+            reader: self.reader(&source.store, keys.source)?,
+            writer: self.writer(&target.store, keys.target, longest)?,
+            target,
+        };
         let progress = output.progress(Some(entries.iter().map(|entry| entry.length).sum()));
+        // After a signal no copy begins, and those under way tidy up.
         let mut copies = stream::iter(entries)
+            .take_while(|_| ready(interrupt::check().is_ok()))
             .map(|entry| async {
-                let copied = self
-                    .copy(&reader, &writer, &target, &entry, &progress)
-                    .await;
+                let named = (entry.from.to_string(), entry.to.to_string());
+                let copied = self.copy(&views, &entry, named, &progress).await;
                 (entry, copied)
             })
             .buffer_unordered(self.command.jobs.into());
-        let mut failures = Failures::default();
         let (mut objects, mut total) = (0_u64, 0_u64);
         while let Some((entry, copied)) = copies.next().await {
-            interrupt::check()?;
             match copied {
                 Ok(bytes) => {
                     objects += 1;
                     total += bytes;
                     output.summary(false, &self.report(&entry, bytes))?;
                 }
+                Err(Error::Interrupted) => {}
                 Err(error) => {
-                    let error = named(error, entry.from.as_ref(), &self.command.target);
                     progress.suspend(|| failures.add(entry.from.as_ref(), &error, output));
                 }
             }
         }
         drop(copies);
         progress.finish_and_clear();
+        interrupt::check()?;
         let summary = json!({ "command": "cp", "objects": objects, "bytes": total });
         output.summary(false, &summary)?;
         failures.into_result()
@@ -252,157 +299,107 @@ impl Copy<'_> {
         })
     }
 
-    /// Copies one object; nothing appears at its place unless everything verified.
+    /// Copies one object, with its encryption context; nothing appears at its place unless everything
+    /// verified.
     async fn copy(
         &self,
-        reader: &Arc<DynObjectStore>,
-        writer: &Arc<DynObjectStore>,
-        target: &Opened,
+        views: &Views,
         entry: &Entry,
+        (source, target): (String, String),
         progress: &ProgressBar,
-    ) -> Result<u64, Failed> {
-        let result = reader.get(&entry.from).await.map_err(Failed::Reading)?;
-        let attributes = self.attributes(&result.attributes, target);
-        let length = result.meta.size;
-        let plaintext = result.into_stream().map_err(Failed::Reading);
-        let plaintext = plaintext.inspect_ok(|bytes| progress.inc(bytes.len() as u64));
+    ) -> Result<u64, Error> {
+        let failed = |error| Error::store(&source, error);
+        let result = interrupt::or(views.reader.get(&entry.from)).await?;
+        let result = result.map_err(failed)?;
+        let mut extensions = Extensions::new();
+        if let Some(opened) = result.extensions.get::<store::Opened>() {
+            extensions.insert(opened.context().without_reserved());
+        }
         let upload = Upload {
-            writer,
+            store: &views.writer,
             to: &entry.to,
-            attributes,
-            part_length: self.part_length(length),
+            attributes: self.attributes(&result.attributes, &views.target)?,
+            extensions,
+            part_length: self.part_length(result.meta.size),
         };
-        upload.send(plaintext.boxed()).await
+        let plaintext = result.into_stream().map_err(failed);
+        let plaintext = plaintext.inspect_ok(|bytes| progress.inc(bytes.len() as u64));
+        upload.send(plaintext.boxed(), &target).await
     }
 
-    async fn upload_input(&self, output: &Output) -> Result<(), Error> {
-        let target = self.target()?;
-        let writer = self.writer(&target.store, 0)?;
+    async fn upload_input(&self, keys: Keys, output: &Output) -> Result<(), Error> {
+        let target = self.open(&self.command.target)?;
+        let writer = self.writer(&target.store, keys.target, 0)?;
         let progress = output.progress(None);
         let input = stream::try_unfold((), |()| async {
-            let piece = tokio::task::block_in_place(|| {
+            // On a thread of its own, so that a signal is noticed while it waits.
+            let reading = tokio::task::spawn_blocking(|| {
                 let mut piece = Vec::with_capacity(PIECE);
                 let mut input = io::stdin().lock().take(PIECE as u64);
                 input.read_to_end(&mut piece).map(|_| piece)
             });
-            let piece = piece.map_err(Failed::Input)?;
+            let piece = reading.await.map_err(io::Error::other).flatten();
+            let piece = piece.map_err(|source| Error::Read {
+                name: "standard input".to_owned(),
+                source,
+            })?;
             progress.inc(piece.len() as u64);
             Ok((!piece.is_empty()).then_some((Bytes::from(piece), ())))
         });
         let upload = Upload {
-            writer: &writer,
+            store: &writer,
             to: &target.path,
-            attributes: self.attributes(&Attributes::new(), &target),
+            attributes: self.attributes(&Attributes::new(), &target)?,
+            extensions: Extensions::new(),
             part_length: self.part_length(0),
         };
-        let sent = upload.send(input.boxed()).await;
+        let name = self.command.target.to_string();
+        let sent = upload.send(input.boxed(), &name).await;
         progress.finish_and_clear();
-        let bytes = sent.map_err(|error| named(error, "standard input", &self.command.target))?;
+        let length = sent?;
         let entry = Entry {
             from: Path::from("-"),
             to: target.path,
-            length: bytes,
+            length,
         };
-        output.summary(false, &self.report(&entry, bytes))
+        output.summary(false, &self.report(&entry, length))
     }
 
-    async fn write_output(&self) -> Result<(), Error> {
-        let source = self.source()?;
-        let reader = self.reader(&source.store)?;
-        let failed = |error| Error::store(self.command.source.to_string(), error);
-        let result = reader.get(&source.path).await.map_err(failed)?;
-        let mut plaintext = result.into_stream();
-        while let Some(bytes) = plaintext.try_next().await.map_err(failed)? {
-            interrupt::check()?;
-            io::stdout()
-                .lock()
-                .write_all(&bytes)
-                .map_err(|source| Error::Write {
-                    name: "standard output".to_owned(),
-                    source,
-                })?;
+    async fn write_output(&self, keys: Keys) -> Result<(), Error> {
+        let source = self.open(&self.command.source)?;
+        let reader = self.reader(&source.store, keys.source)?;
+        let name = self.command.source.to_string();
+        let result = interrupt::or(reader.get(&source.path)).await?;
+        let result = result.map_err(|error| Error::store(&name, error))?;
+        write_out(result, &name).await
+    }
+}
+
+/// Both sides as plaintext.
+struct Views {
+    reader: Arc<DynObjectStore>,
+    writer: Arc<DynObjectStore>,
+    target: Opened,
+}
+
+/// The whole path of a file, by the name it was given: links among its folders are followed, the file
+/// itself may be one.
+fn location_of(path: &path::Path) -> Result<Path, String> {
+    let absolute = path::absolute(path).map_err(|error| error.to_string())?;
+    let resolved = match (absolute.file_name(), absolute.parent()) {
+        (Some(name), Some(folder)) => resolve(folder).map(|folder| folder.join(name)),
+        _ => absolute.canonicalize(),
+    };
+    let resolved = resolved.map_err(|error| error.to_string())?;
+    Path::from_absolute_path(resolved).map_err(|error| error.to_string())
+}
+
+/// Follows links and steps back as far as folders exist.
+fn resolve(folder: &path::Path) -> io::Result<PathBuf> {
+    match (folder.canonicalize(), folder.file_name(), folder.parent()) {
+        (Err(error), Some(name), Some(above)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(resolve(above)?.join(name))
         }
-        Ok(())
+        (resolved, _, _) => resolved,
     }
-}
-
-/// Which side of a copy failed.
-enum Failed {
-    Reading(object_store::Error),
-    Input(io::Error),
-    Writing(object_store::Error),
-    Interrupted,
-}
-
-fn named(failed: Failed, source: &str, target: &Location) -> Error {
-    match failed {
-        Failed::Reading(error) => Error::store(source, error),
-        Failed::Writing(error) => Error::store(target.to_string(), error),
-        Failed::Input(error) => Error::Read {
-            name: source.to_owned(),
-            source: error,
-        },
-        Failed::Interrupted => Error::Interrupted,
-    }
-}
-
-/// Where one object goes.
-struct Upload<'a> {
-    writer: &'a Arc<DynObjectStore>,
-    to: &'a Path,
-    attributes: Attributes,
-    part_length: usize,
-}
-
-impl Upload<'_> {
-    async fn send(
-        self,
-        mut plaintext: BoxStream<'_, Result<Bytes, Failed>>,
-    ) -> Result<u64, Failed> {
-        let writer = Arc::clone(self.writer);
-        let mut upload = BufWriter::with_capacity(writer, self.to.clone(), self.part_length)
-            .with_attributes(self.attributes);
-        let mut total = 0;
-        let sent: Result<(), Failed> = async {
-            while let Some(bytes) = plaintext.try_next().await? {
-                interrupt::check().map_err(|_| Failed::Interrupted)?;
-                total += bytes.len() as u64;
-                upload.put(bytes).await.map_err(Failed::Writing)?;
-            }
-            Ok(())
-        }
-        .await;
-        if let Err(error) = sent {
-            // The first error says more than one of tidying up.
-            let _ = upload.abort().await;
-            return Err(error);
-        }
-        // It tidies up by itself.
-        upload.shutdown().await.map_err(of_io)?;
-        Ok(total)
-    }
-}
-
-/// `BufWriter` hides the store's error in one of I/O.
-fn of_io(error: io::Error) -> Failed {
-    Failed::Writing(match error.downcast() {
-        Ok(error) => error,
-        Err(error) => object_store::Error::Generic {
-            store: "upload",
-            source: error.into(),
-        },
-    })
-}
-
-/// The whole file system: paths tell the rest.
-fn local(path: Path) -> Opened {
-    Opened {
-        store: Arc::new(LocalStore::new(LocalFileSystem::new())),
-        path,
-        attributes: false,
-    }
-}
-
-fn no_store() -> Error {
-    Error::Usage("standard input and output are no store; give a URL".to_owned())
 }

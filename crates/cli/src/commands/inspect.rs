@@ -197,6 +197,7 @@ fn as_text(claims: &Claims) -> String {
         "plaintext length",
         match claims.plaintext_length {
             Some(length) => format!("{length} bytes"),
+            None if claims.suite.is_signed() => "unknown: the message is signed".to_owned(),
             None => "unknown: the message is truncated or malformed".to_owned(),
         },
     );

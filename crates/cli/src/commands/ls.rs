@@ -1,7 +1,8 @@
 use envelope_store::format::Format;
 use envelope_store::{EncryptedStore, ForeignObjects, Framed, NotEncrypted};
+use futures::future::ready;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use object_store::{GetOptions, ObjectMeta, ObjectStore};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde_json::json;
 
 use crate::args::objects::Ls;
@@ -29,16 +30,18 @@ pub(crate) async fn run(command: &Ls, output: &Output) -> Result<(), Error> {
     let Opened { store, path, .. } = location::open(&command.url, options)?;
     let failed = |source| Error::store(command.url.as_str(), source);
     let prefix = (!path.as_ref().is_empty()).then_some(&path);
+    let mut level = 0;
     let listed: BoxStream<'_, object_store::Result<ObjectMeta>> = match command.recursive {
         true => store.list(prefix),
         false => {
-            let level = store.list_with_delimiter(prefix).await.map_err(failed)?;
-            for prefix in &level.common_prefixes {
+            let listed = store.list_with_delimiter(prefix).await.map_err(failed)?;
+            level = listed.common_prefixes.len();
+            for prefix in &listed.common_prefixes {
                 let name = format!("{prefix}/");
                 let text = format!("{:>14} {:20} {name}\n", "", "");
                 output.result(&json!({ "path": name }), &text)?;
             }
-            stream::iter(level.objects.into_iter().map(Ok)).boxed()
+            stream::iter(listed.objects.into_iter().map(Ok)).boxed()
         }
     };
     let format = Framed::new();
@@ -53,12 +56,14 @@ pub(crate) async fn run(command: &Ls, output: &Output) -> Result<(), Error> {
         (meta, described)
     };
     let mut described = listed
-        .try_filter(|meta| std::future::ready(!format.is_instruction_file(&meta.location)))
+        .try_filter(|meta| ready(format.object_of_instruction_file(&meta.location).is_none()))
         .map_ok(|meta| async { Ok(describe(meta).await) })
         .try_buffered(LOOKUPS);
     let mut failures = Failures::default();
+    let mut shown = level;
     while let Some((meta, described)) = described.try_next().await.map_err(failed)? {
         interrupt::check()?;
+        shown += 1;
         match described {
             Ok(line) => show(&line, output)?,
             // Deleted since it was listed.
@@ -68,6 +73,13 @@ pub(crate) async fn run(command: &Ls, output: &Output) -> Result<(), Error> {
             }) => {}
             Err(error) => failures.add(meta.location.as_ref(), &error, output),
         }
+    }
+    drop(described);
+    // Not a folder, so it may be an object.
+    if shown == 0 && prefix.is_some() {
+        let meta = store.head(&path).await.map_err(failed)?;
+        let (_, described) = describe(meta).await;
+        show(&described?, output)?;
     }
     failures.into_result()
 }

@@ -1,6 +1,7 @@
 use envelope_store::format::Format;
 use envelope_store::{EncryptedStore, Framed};
 use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::json;
 
@@ -24,21 +25,23 @@ pub(crate) async fn run(command: &Rm, output: &Output) -> Result<(), Error> {
     let encrypted = EncryptedStore::builder(store.clone())
         .format(Framed::new().with_instruction_files())
         .build(NoKeys);
-    if !command.recursive {
+    let format = Framed::new();
+    let prefix = (!path.as_ref().is_empty()).then_some(&path);
+    let listed = async || -> Result<Vec<Path>, Error> {
+        let listed = store.list(prefix).map_ok(|meta| meta.location);
+        listed.try_collect().await.map_err(failed)
+    };
+    let objects: Vec<_> = match command.recursive {
+        true => listed().await?,
+        false => Vec::new(),
+    };
+    if objects.is_empty() {
         // Some stores are content to delete what is not there.
         store.head(&path).await.map_err(failed)?;
         return encrypted.delete(&path).await.map_err(failed);
     }
-    let format = Framed::new();
-    let listed = store.list((!path.as_ref().is_empty()).then_some(&path));
-    let locations: Vec<_> = listed
-        .map_ok(|meta| meta.location)
-        .try_collect()
-        .await
-        .map_err(failed)?;
-    let objects = locations
-        .into_iter()
-        .filter(|location| !format.is_instruction_file(location));
+    let objects = objects.into_iter();
+    let objects = objects.filter(|at| format.object_of_instruction_file(at).is_none());
     let mut failures = Failures::default();
     let mut removed = 0_u64;
     let mut deleting = futures::stream::iter(objects)
@@ -52,6 +55,15 @@ pub(crate) async fn run(command: &Rm, output: &Output) -> Result<(), Error> {
                 let name = location.as_ref();
                 failures.add(name, &Error::store(name, source), output);
             }
+        }
+    }
+    drop(deleting);
+    // Files that a crash left behind belong to no object.
+    for file in listed().await? {
+        if let Some(object) = format.object_of_instruction_file(&file)
+            && let Err(object_store::Error::NotFound { .. }) = store.head(&object).await
+        {
+            store.delete(&file).await.map_err(failed)?;
         }
     }
     output.summary(false, &json!({ "command": "rm", "removed": removed }))?;

@@ -15,6 +15,15 @@ pub(crate) fn array<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// 128 random bits as 32 hexadecimal digits: a name for something that is written once. No secret.
+///
+/// # Errors
+/// [`Error::Randomness`] when the operating system gives none.
+pub fn random_id() -> Result<String> {
+    let bytes = array::<16>()?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 impl DataKey {
     /// A random data key of the length that the suite needs.
     ///
