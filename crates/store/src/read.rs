@@ -91,20 +91,23 @@ impl<S: ObjectStore> EncryptedStore<S> {
         expected: &EncryptionContext,
         message: &mut ByteStream,
     ) -> Result<(Closed, Bytes)> {
-        let mut first = BytesMut::new();
-        // A header that was too short is looked at again when there is twice as much of it.
-        let mut enough = 0;
+        let beginning = message.try_next().await?;
+        let mut complete = beginning.is_none();
+        let mut first = beginning.unwrap_or_default();
         loop {
-            let more = message.try_next().await?;
-            let complete = more.is_none();
-            first.extend_from_slice(&more.unwrap_or_default());
-            if first.len() < enough && !complete {
-                continue;
-            }
-            enough = 2 * first.len();
             if let Some(object) = self.parse(location, expected, &first, complete)? {
-                return Ok((object, first.freeze()));
+                return Ok((object, first));
             }
+            // A header that was too short is looked at again when there is twice as much of it.
+            let enough = 2 * first.len();
+            let mut longer = BytesMut::from(first);
+            while longer.len() <= enough && !complete {
+                match message.try_next().await? {
+                    Some(more) => longer.extend_from_slice(&more),
+                    None => complete = true,
+                }
+            }
+            first = longer.freeze();
         }
     }
 

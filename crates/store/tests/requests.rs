@@ -459,3 +459,22 @@ async fn versions_alone_pin_a_read_too() {
         assert_eq!(log.take().0, 2);
     }
 }
+
+/// The length that a store claims is not believed before frames of that length verified.
+#[tokio::test]
+async fn a_store_that_lies_about_a_length_gets_no_memory() {
+    let header = envelope_store::DEFAULT_HEADER_LENGTH as u64;
+    let stride = u64::from(envelope_store::DEFAULT_FRAME_LENGTH) + 32;
+    let spy = Spy::new().says_length(header + (1 << 31) * stride + 40);
+    let store = EncryptedStore::new(spy, keyring());
+    store.put(&path(), vec![7; 200_000].into()).await.unwrap();
+    assert!(store.head(&path()).await.unwrap().size > 1 << 46);
+    let read = store.get_ranges(&path(), &[0..1 << 46, 5..6]).await;
+    let Error::Envelope { source, .. } = cause(read.as_ref().unwrap_err()) else {
+        panic!("{read:?}");
+    };
+    assert!(matches!(
+        source,
+        envelope::Error::FrameNotAuthentic { .. } | envelope::Error::Truncated { .. }
+    ));
+}

@@ -76,6 +76,7 @@ pub struct Spy {
     before_get: Option<Before>,
     change: Option<fn(Vec<u8>) -> Vec<u8>>,
     unchanged_first: bool,
+    length: Option<u64>,
     takes_time: bool,
     versions: Versions,
 }
@@ -100,6 +101,7 @@ impl Spy {
             before_get: None,
             change: None,
             unchanged_first: false,
+            length: None,
             takes_time: false,
             versions: Versions::ETag,
         }
@@ -130,6 +132,12 @@ impl Spy {
     pub fn takes_time(self) -> Self {
         let takes_time = true;
         Self { takes_time, ..self }
+    }
+
+    /// Says that every object has this length.
+    pub fn says_length(self, length: u64) -> Self {
+        let length = Some(length);
+        Self { length, ..self }
     }
 
     /// Gives neither ETags nor versions.
@@ -197,6 +205,7 @@ impl ObjectStore for Spy {
         }
         let mut result = self.inner.get_opts(location, options).await?;
         let meta = &mut result.meta;
+        meta.size = self.length.unwrap_or(meta.size);
         match self.versions {
             Versions::ETag => {}
             Versions::Version => (meta.e_tag, meta.version) = (None, meta.e_tag.take()),
