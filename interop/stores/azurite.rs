@@ -10,6 +10,7 @@ use object_store::client::{HttpConnector, HttpRequestBody, ReqwestConnector};
 use object_store::integration::MarkerHttpConnector;
 use tokio::process::Command;
 
+use crate::program;
 use crate::server::{Server, free_addresses};
 use crate::suite::{BUCKETS, LeftOut, Suite};
 
@@ -63,6 +64,14 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         last_writer_wins: false,
     };
     suite.run(&open, &open).await?;
+    let [_, container, ..] = BUCKETS;
+    let settings = [
+        ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT),
+        ("AZURE_STORAGE_ACCOUNT_KEY", ACCOUNT_KEY),
+        ("AZURE_STORAGE_ENDPOINT", &url),
+        ("AZURE_ALLOW_HTTP", "true"),
+    ];
+    program::check(&suite, &format!("az://{container}/program"), &settings).await?;
     server.kill().await
 }
 

@@ -7,6 +7,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::integration::MarkerHttpConnector;
 use tokio::process::Command;
 
+use crate::program;
 use crate::seaweedfs::{BACKSLASH, OFFSETS, SeaweedFs};
 use crate::server::{Server, free_addresses};
 use crate::suite::{BUCKETS, LeftOut, Suite};
@@ -61,6 +62,13 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
             |bucket| Ok(GcsBuilder::new(builder(bucket)).allow_http().build()?),
         )
         .await?;
+    let [_, bucket, ..] = BUCKETS;
+    let settings = [
+        ("GOOGLE_BASE_URL", &*url),
+        ("GOOGLE_SERVICE_ACCOUNT_KEY", NO_ACCOUNT),
+        ("GOOGLE_ALLOW_HTTP", "true"),
+    ];
+    program::check(&suite, &format!("gs://{bucket}/program"), &settings).await?;
     shim.kill().await?;
     behind.kill().await
 }

@@ -12,6 +12,7 @@ mod interrupted;
 mod metadata_limit;
 mod minio;
 mod odd_names;
+mod program;
 mod s3;
 mod seaweedfs;
 mod server;

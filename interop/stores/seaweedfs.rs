@@ -8,6 +8,7 @@ use tokio::process::Command;
 use crate::bad_input::{self, Mistake};
 use crate::faults;
 use crate::interrupted;
+use crate::program;
 use crate::s3::{KEY_ID, S3, SECRET};
 use crate::server::{Server, free_addresses};
 use crate::suite::{BUCKETS, Suite};
@@ -101,6 +102,15 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         )
         .await?;
     tags::check(&suite, &s3).await?;
+    let [_, bucket, ..] = BUCKETS;
+    let settings = [
+        ("AWS_ACCESS_KEY_ID", KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_ENDPOINT_URL", &s3.url("")),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ALLOW_HTTP", "true"),
+    ];
+    program::check(&suite, &format!("s3://{bucket}/program"), &settings).await?;
     s3.create_buckets(&[FAULTS]).await?;
     faults::check(seaweedfs.address(), FAULTS).await?;
     let mistakes = [
