@@ -16,6 +16,7 @@ use object_store::{
 };
 
 use crate::fault_proxy::{Direction, Fault, FaultProxy, Harm, Place, Request};
+use crate::s3::{KEY_ID, SECRET};
 
 /// Bytes of plaintext in a frame, of a store that is told nothing else.
 const FRAME: usize = 64 << 10;
@@ -150,8 +151,8 @@ impl Faults<'_> {
             .with_endpoint(format!("http://{address}"))
             .with_region("us-east-1")
             .with_bucket_name(self.bucket)
-            .with_access_key_id("testkey")
-            .with_secret_access_key("testsecret")
+            .with_access_key_id(KEY_ID)
+            .with_secret_access_key(SECRET)
             .with_unsigned_payload(payload != Payload::Signed)
             .with_client_options(options)
             .with_retry(retry);

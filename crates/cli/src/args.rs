@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use envelope::{AlgorithmSuite, CommitmentPolicy, EcCurve, EncryptionContext};
+use envelope::{
+    AlgorithmSuite, CommitmentPolicy, DecryptOptions, EcCurve, EncryptionContext, MaterialsManager,
+    RequiredEncryptionContext,
+};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use self::objects::{Cat, Cp, Ls, Rm, StoreArgs};
@@ -113,10 +116,8 @@ pub(crate) struct Encrypt {
     pub(crate) target: Place,
     #[command(flatten)]
     pub(crate) context: ContextArgs,
-    /// Bind this key's pair of the context without storing it: whoever decrypts must know the
-    /// pair. Repeatable
-    #[arg(long, value_name = "KEY")]
-    pub(crate) required_context_key: Vec<String>,
+    #[command(flatten)]
+    pub(crate) required: RequiredContextArgs,
     /// Algorithm suite, by hex id or name [default: the policy's]
     #[arg(long)]
     pub(crate) suite: Option<AlgorithmSuite>,
@@ -148,13 +149,8 @@ pub(crate) struct Decrypt {
     /// Read messages of the AWS Encryption SDK for .NET 4.0.0 too, whose headers are faulty
     #[arg(long = "net-4-0-0-retry")]
     pub(crate) net_4_0_0_retry: bool,
-    /// Refuse longer frames; a frame is held in memory until it verified
-    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_FRAME_LENGTH)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_frame_length: u64,
-    /// Refuse longer headers; a header is held in memory until it verified
-    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_HEADER_LENGTH)]
-    pub(crate) max_header_length: usize,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
 }
@@ -181,6 +177,57 @@ pub(crate) struct RuleArgs {
     /// Refuse messages with more encrypted data keys
     #[arg(long, value_name = "N")]
     pub(crate) max_encrypted_data_keys: Option<usize>,
+}
+
+/// What is read, of messages and of objects.
+#[derive(Debug, Parser)]
+pub(crate) struct ReadingArgs {
+    /// Refuse longer frames; a frame is held in memory until it verified
+    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_FRAME_LENGTH)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    max_frame_length: u64,
+    /// Refuse longer headers; a header is held in memory until it verified
+    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_HEADER_LENGTH)]
+    max_header_length: usize,
+}
+
+impl ReadingArgs {
+    pub(crate) fn options(&self, rules: &RuleArgs) -> DecryptOptions {
+        let options = DecryptOptions::default()
+            .with_policy(rules.commitment_policy)
+            .with_maximum_frame_length(self.max_frame_length)
+            .with_maximum_header_length(self.max_header_length);
+        match rules.max_encrypted_data_keys {
+            Some(maximum) => options.with_maximum_encrypted_data_keys(maximum),
+            None => options,
+        }
+    }
+}
+
+/// What is bound and not stored.
+#[derive(Debug, Parser)]
+pub(crate) struct RequiredContextArgs {
+    /// Bind this key's pair of the context without storing it: whoever reads must know the pair.
+    /// Repeatable
+    #[arg(long, value_name = "KEY")]
+    required_context_key: Vec<String>,
+}
+
+impl RequiredContextArgs {
+    /// The manager that does so.
+    pub(crate) fn requiring(
+        &self,
+        manager: Box<dyn MaterialsManager>,
+    ) -> Result<Box<dyn MaterialsManager>, Error> {
+        if self.required_context_key.is_empty() {
+            return Ok(manager);
+        }
+        let keys = self.required_context_key.iter().map(String::as_str);
+        let requiring = RequiredEncryptionContext::new(manager, keys);
+        let requiring =
+            requiring.map_err(|error| Error::envelope("--required-context-key", error))?;
+        Ok(Box::new(requiring))
+    }
 }
 
 #[derive(Debug, Parser)]

@@ -117,7 +117,7 @@ impl Error {
                 envelope_fs::Error::NotAFile { .. } | envelope_fs::Error::SameFile { .. },
             ) => Failure::Usage,
             Self::Some { .. } => Failure::Some,
-            Self::Store { source, .. } => match encryption(source) {
+            Self::Store { source, .. } => match store::Error::of(source) {
                 Some(store::Error::Envelope { source, .. }) => of_envelope(source),
                 Some(
                     store::Error::Foreign { .. } | store::Error::InstructionFileTooLong { .. },
@@ -145,7 +145,7 @@ impl Error {
                 source: envelope::Error::NotUnwrapped(report),
                 ..
             } => Some(report),
-            Self::Store { source, .. } => match encryption(source) {
+            Self::Store { source, .. } => match store::Error::of(source) {
                 Some(store::Error::Envelope {
                     source: envelope::Error::NotUnwrapped(report),
                     ..
@@ -161,7 +161,7 @@ impl Error {
         let mut message = self.to_string();
         let mut source = self.source();
         if let Self::Store { source: store, .. } = self
-            && let Some(cause) = encryption(store)
+            && let Some(cause) = store::Error::of(store)
         {
             if let store::Error::Foreign { .. } = cause {
                 return format!(
@@ -183,18 +183,6 @@ impl Error {
         }
         message
     }
-}
-
-/// Our own error inside one of `object_store`'s.
-fn encryption(error: &object_store::Error) -> Option<&store::Error> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        source = error.source();
-    }
-    None
 }
 
 fn of_envelope(error: &envelope::Error) -> Failure {

@@ -43,9 +43,7 @@ impl Location {
             false => Ok(Self::Url(url)),
         }
     }
-}
 
-impl Location {
     pub(crate) fn url(&self) -> Option<&Url> {
         match self {
             Self::Url(url) => Some(url),

@@ -448,7 +448,7 @@ impl Bench {
         old.put(&location, content(3 * FRAME).into()).await?;
         match old.rewrap(&location, &to).await {
             Ok(()) => {}
-            Err(error) if Error::is_keys_in_header(&error) => {
+            Err(error) if matches!(Error::of(&error), Some(Error::KeysInHeader { .. })) => {
                 old.reencrypt(&location, &to).await?;
             }
             Err(error) => return Err(error.into()),

@@ -142,23 +142,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error of an encrypted store inside one of `object_store`'s; nothing when the inner store's
+    /// own came through.
+    #[must_use]
+    pub fn of(error: &object_store::Error) -> Option<&Self> {
+        let mut source = std::error::Error::source(error);
+        while let Some(error) = source {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            source = error.source();
+        }
+        None
+    }
+
     pub(crate) fn foreign(location: &Path, source: envelope::Error) -> object_store::Error {
         let location = location.clone();
         Self::Foreign { location, source }.into()
-    }
-
-    /// Whether the inner store did its part, and what it holds is to blame.
-    pub(crate) fn is_ours(error: &object_store::Error) -> bool {
-        std::error::Error::source(error).is_some_and(|source| source.is::<Self>())
-    }
-
-    #[cfg(feature = "conformance")]
-    pub(crate) fn is_keys_in_header(error: &object_store::Error) -> bool {
-        let source = std::error::Error::source(error);
-        matches!(
-            source.and_then(|source| source.downcast_ref()),
-            Some(Self::KeysInHeader { .. })
-        )
     }
 
     pub(crate) fn range(

@@ -68,7 +68,8 @@ impl<S: ObjectStore> EncryptedStore<S> {
     pub(crate) async fn current_file(&self, location: &Path) -> Result<Option<Path>> {
         match self.opening(location).await {
             Ok(opening) => Ok(opening.and_then(|opening| opening.instruction_file().cloned())),
-            Err(error) if Error::is_ours(&error) => Ok(None),
+            // The inner store did its part, and what it holds is to blame.
+            Err(error) if Error::of(&error).is_some() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -5,16 +5,14 @@ use std::ffi::OsString;
 use bytesize::ByteSize;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
-use envelope::{
-    AlgorithmSuite, DecryptOptions, EncryptOptions, MaterialsManager, RequiredEncryptionContext,
-};
+use envelope::{AlgorithmSuite, EncryptOptions};
 use envelope_store::{DEFAULT_FRAME_LENGTH, DEFAULT_HEADER_LENGTH, Framed};
 use object_store::{Attribute, AttributeValue, Attributes, GetRange};
 use url::Url;
 
-use super::{ContextArgs, RuleArgs, pair};
+use super::{ContextArgs, ReadingArgs, RequiredContextArgs, RuleArgs, pair};
 use crate::error::Error;
-use crate::location::{Location, StoreOptions};
+use crate::location::{self, Location, Opened, StoreOptions};
 
 #[derive(Debug, Parser)]
 pub(crate) struct Ls {
@@ -109,30 +107,11 @@ impl StoreArgs {
     pub(crate) fn options(&self) -> StoreOptions<'_> {
         StoreOptions(&self.options)
     }
-}
 
-/// What is read.
-#[derive(Debug, Parser)]
-pub(crate) struct ReadingArgs {
-    /// Refuse longer frames; a frame is held in memory until it verified
-    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_FRAME_LENGTH)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    max_frame_length: u64,
-    /// Refuse longer headers; a header is held in memory until it verified
-    #[arg(long, value_name = "BYTES", default_value_t = envelope::DEFAULT_MAXIMUM_HEADER_LENGTH)]
-    max_header_length: usize,
-}
-
-impl ReadingArgs {
-    pub(crate) fn options(&self, rules: &RuleArgs) -> DecryptOptions {
-        let options = DecryptOptions::default()
-            .with_policy(rules.commitment_policy)
-            .with_maximum_frame_length(self.max_frame_length)
-            .with_maximum_header_length(self.max_header_length);
-        match rules.max_encrypted_data_keys {
-            Some(maximum) => options.with_maximum_encrypted_data_keys(maximum),
-            None => options,
-        }
+    /// Opens the one store of a command.
+    pub(crate) fn open(&self, url: &Url) -> Result<Opened, Error> {
+        self.options().check(&[url])?;
+        location::open(url, self.options())
     }
 }
 
@@ -142,10 +121,8 @@ pub(crate) struct WritingArgs {
     /// Where the keys of new objects are; reading finds them by itself
     #[arg(long, value_enum, default_value_t = FormatName::Framed)]
     format: FormatName,
-    /// Bind this key's pair of the context without storing it: whoever reads must know the pair.
-    /// Repeatable
-    #[arg(long, value_name = "KEY")]
-    required_context_key: Vec<String>,
+    #[command(flatten)]
+    pub(crate) required: RequiredContextArgs,
     /// Algorithm suite, by hex id or name; it must be unsigned [default: 0478]
     #[arg(long)]
     suite: Option<AlgorithmSuite>,
@@ -203,21 +180,6 @@ impl WritingArgs {
         pairs
             .map(|(key, value)| (Attribute::Metadata(key.into()), AttributeValue::from(value)))
             .collect()
-    }
-
-    /// The manager that binds what must not be stored.
-    pub(crate) fn requiring(
-        &self,
-        manager: Box<dyn MaterialsManager>,
-    ) -> Result<Box<dyn MaterialsManager>, Error> {
-        if self.required_context_key.is_empty() {
-            return Ok(manager);
-        }
-        let keys = self.required_context_key.iter().map(String::as_str);
-        let requiring = RequiredEncryptionContext::new(manager, keys);
-        let requiring =
-            requiring.map_err(|error| Error::envelope("--required-context-key", error))?;
-        Ok(Box::new(requiring))
     }
 }
 

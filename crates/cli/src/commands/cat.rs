@@ -9,13 +9,11 @@ use crate::args::objects::Cat;
 use crate::error::Error;
 use crate::interrupt;
 use crate::keyring_file;
-use crate::location::{self, Opened};
+use crate::location::Opened;
 
 /// Writes an object, or a range of it, to standard output; each frame as soon as it verified.
 pub(crate) async fn run(command: &Cat, keyring: Option<&Path>) -> Result<(), Error> {
-    let options = command.store.options();
-    options.check(&[&command.url])?;
-    let Opened { store, path, .. } = location::open(&command.url, options)?;
+    let Opened { store, path, .. } = command.store.open(&command.url)?;
     let reading = command.reading.options(&command.rules);
     let store = EncryptedStore::builder(store)
         .format(Framed::new().reading(reading))

@@ -84,7 +84,7 @@ impl Keys {
         Ok(Self {
             source: load(&command.source, command.plain_source)?,
             target: target
-                .map(|keys| command.writing.requiring(keys))
+                .map(|keys| command.writing.required.requiring(keys))
                 .transpose()?,
         })
     }

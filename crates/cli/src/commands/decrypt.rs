@@ -67,20 +67,15 @@ pub(crate) fn run(command: &Decrypt, keyring: Option<&Path>, output: &Output) ->
 
 fn options(command: &Decrypt) -> Result<DecryptOptions, Error> {
     // No plaintext is released before the signature verified, unless `--stream` asks for it.
-    let mut options = DecryptOptions::default()
+    let reading = command.reading.options(&command.rules);
+    let mut options = reading
         .expect_context(command.context.load()?)
-        .with_policy(command.rules.commitment_policy)
-        .with_maximum_frame_length(command.max_frame_length)
-        .with_maximum_header_length(command.max_header_length)
         .allow_unverified_signature();
     if command.fail_on_signed {
         options = options.fail_on_signed();
     }
     if command.net_4_0_0_retry {
         options = options.allow_net_4_0_0();
-    }
-    if let Some(maximum) = command.rules.max_encrypted_data_keys {
-        options = options.with_maximum_encrypted_data_keys(maximum);
     }
     Ok(options)
 }

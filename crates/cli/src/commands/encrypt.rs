@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use envelope::io::copy;
-use envelope::{EncryptOptions, Encryptor, MaterialsManager, RequiredEncryptionContext};
+use envelope::{EncryptOptions, Encryptor, MaterialsManager};
 use futures::executor::block_on;
 use serde_json::json;
 
@@ -15,13 +15,7 @@ use crate::place::{Source, Target};
 
 pub(crate) fn run(command: &Encrypt, keyring: Option<&Path>, output: &Output) -> Result<(), Error> {
     let options = options(command)?;
-    let mut manager = keyring_file::load(keyring)?;
-    if !command.required_context_key.is_empty() {
-        let keys = command.required_context_key.iter().map(String::as_str);
-        let requiring = RequiredEncryptionContext::new(manager, keys);
-        manager =
-            Box::new(requiring.map_err(|error| Error::envelope("--required-context-key", error))?);
-    }
+    let manager = command.required.requiring(keyring_file::load(keyring)?)?;
     let source = Source::open(&command.source, command.target.path())?;
     let refused = |error| Error::envelope(&source.name, error);
     let mut request = options.request().map_err(refused)?;

@@ -17,7 +17,7 @@ use super::{context_json, suite_id};
 use crate::args::Inspect;
 use crate::error::Error;
 use crate::interrupt::Interruptible;
-use crate::location::{self, Location, Opened};
+use crate::location::{Location, Opened};
 use crate::no_keys::NoKeys;
 use crate::output::Output;
 use crate::place::{Place, Source};
@@ -50,9 +50,7 @@ pub(crate) async fn run(command: &Inspect, output: &Output) -> Result<(), Error>
 }
 
 async fn of_object(url: &Url, command: &Inspect, options: DecryptOptions) -> Result<Claims, Error> {
-    let settings = command.store.options();
-    settings.check(&[url])?;
-    let Opened { store, path, .. } = location::open(url, settings)?;
+    let Opened { store, path, .. } = command.store.open(url)?;
     let store = EncryptedStore::builder(store)
         .format(Framed::new().reading(options))
         .build(NoKeys);

@@ -9,7 +9,7 @@ use crate::args::objects::Ls;
 use crate::error::Error;
 use crate::failures::Failures;
 use crate::interrupt;
-use crate::location::{self, Opened};
+use crate::location::Opened;
 use crate::no_keys::NoKeys;
 use crate::output::Output;
 
@@ -25,9 +25,7 @@ struct Line {
 
 /// Lists with the sizes that objects claim; it needs no key.
 pub(crate) async fn run(command: &Ls, output: &Output) -> Result<(), Error> {
-    let options = command.store.options();
-    options.check(&[&command.url])?;
-    let Opened { store, path, .. } = location::open(&command.url, options)?;
+    let Opened { store, path, .. } = command.store.open(&command.url)?;
     let failed = |source| Error::store(command.url.as_str(), source);
     let prefix = (!path.as_ref().is_empty()).then_some(&path);
     let mut level = 0;

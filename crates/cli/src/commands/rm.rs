@@ -9,7 +9,7 @@ use crate::args::objects::Rm;
 use crate::error::Error;
 use crate::failures::Failures;
 use crate::interrupt;
-use crate::location::{self, Opened};
+use crate::location::Opened;
 use crate::no_keys::NoKeys;
 use crate::output::Output;
 
@@ -18,9 +18,7 @@ const DELETES: usize = 16;
 
 /// Removes objects and the instruction files that belong to them; it needs no key.
 pub(crate) async fn run(command: &Rm, output: &Output) -> Result<(), Error> {
-    let options = command.store.options();
-    options.check(&[&command.url])?;
-    let Opened { store, path, .. } = location::open(&command.url, options)?;
+    let Opened { store, path, .. } = command.store.open(&command.url)?;
     let failed = |source| Error::store(command.url.as_str(), source);
     let encrypted = EncryptedStore::builder(store.clone())
         .format(Framed::new().with_instruction_files())
