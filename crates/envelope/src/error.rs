@@ -300,6 +300,16 @@ pub enum Error {
     /// An earlier error already ended this transformation.
     #[error("an earlier error ended this operation; start again with a new one")]
     AlreadyFailed,
+
+    /// Another format than the message refused an object, in its own words.
+    #[error("{source}")]
+    Format {
+        /// What to do about it.
+        kind: ErrorKind,
+        /// The format's own error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// What a caller would do about an [`Error`].
@@ -340,6 +350,7 @@ impl Error {
             | Self::InconsistentMaterials { .. }
             | Self::Randomness
             | Self::SealFailed => ErrorKind::Unavailable,
+            Self::Format { kind, .. } => *kind,
             _ => ErrorKind::NotAuthentic,
         }
     }
