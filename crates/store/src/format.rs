@@ -203,6 +203,7 @@ pub trait Opening: Debug + Send + Sync {
 }
 
 /// An object that is read from its beginning to its end.
+#[derive(Debug)]
 pub struct OpenedBody {
     /// What opened it.
     pub opened: Opened,
