@@ -1,6 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the format that uses it is being written"
+)]
+mod content;
 mod error;
 
 use envelope_store::MetadataLimit;

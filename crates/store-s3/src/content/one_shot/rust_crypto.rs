@@ -1,0 +1,61 @@
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut, Aes128Gcm, Aes256Gcm, AesGcm, KeyInit, Nonce, Tag, aes::Aes192};
+
+use super::Refused;
+use crate::content::gcm::{GcmKey, TAG_LENGTH};
+
+/// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the tag.
+pub(in crate::content) fn seal(
+    key: &GcmKey,
+    plaintext: &[u8],
+    ciphertext: &mut [u8],
+) -> Result<[u8; TAG_LENGTH], Refused> {
+    let iv = Nonce::from(*key.iv());
+    let buffer = InOutBuf::new(plaintext, ciphertext).map_err(|_| Refused)?;
+    let tag = match AeadKey::new(key)? {
+        AeadKey::Aes128(keyed) => keyed.encrypt_inout_detached(&iv, key.aad(), buffer),
+        AeadKey::Aes192(keyed) => keyed.encrypt_inout_detached(&iv, key.aad(), buffer),
+        AeadKey::Aes256(keyed) => keyed.encrypt_inout_detached(&iv, key.aad(), buffer),
+    };
+    tag.map(Into::into).map_err(|_| Refused)
+}
+
+/// Decrypts `object`, a ciphertext and its tag, in place. On failure nothing in it may be used.
+pub(in crate::content) fn open(key: &GcmKey, object: &mut Vec<u8>) -> Result<(), Refused> {
+    let iv = Nonce::from(*key.iv());
+    let (ciphertext, tag) = object.split_last_chunk_mut::<TAG_LENGTH>().ok_or(Refused)?;
+    let tag = Tag::from(*tag);
+    let length = ciphertext.len();
+    let buffer = InOutBuf::from(ciphertext);
+    match AeadKey::new(key)? {
+        AeadKey::Aes128(keyed) => keyed.decrypt_inout_detached(&iv, key.aad(), buffer, &tag),
+        AeadKey::Aes192(keyed) => keyed.decrypt_inout_detached(&iv, key.aad(), buffer, &tag),
+        AeadKey::Aes256(keyed) => keyed.decrypt_inout_detached(&iv, key.aad(), buffer, &tag),
+    }
+    .map_err(|_| Refused)?;
+    object.truncate(length);
+    Ok(())
+}
+
+/// The key schedules are boxed so that moving one leaves no copy.
+enum AeadKey {
+    Aes128(Box<Aes128Gcm>),
+    Aes192(Box<AesGcm<Aes192, U12>>),
+    Aes256(Box<Aes256Gcm>),
+}
+
+impl AeadKey {
+    fn new(key: &GcmKey) -> Result<Self, Refused> {
+        fn keyed<C: KeyInit>(key: &[u8]) -> Result<Box<C>, Refused> {
+            C::new_from_slice(key).map(Box::new).map_err(|_| Refused)
+        }
+        let key = key.expose();
+        match key.len() {
+            16 => keyed(key).map(Self::Aes128),
+            24 => keyed(key).map(Self::Aes192),
+            32 => keyed(key).map(Self::Aes256),
+            _ => Err(Refused),
+        }
+    }
+}
