@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod keyring;
+
 mod error;
 
 use envelope_store::MetadataLimit;
