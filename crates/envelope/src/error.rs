@@ -241,6 +241,11 @@ pub enum Error {
         /// What is wrong with it, or with the text that holds it.
         reason: &'static str,
     },
+    /// An RSA private key does not decrypt what it was given.
+    #[error(
+        "the RSA ciphertext does not decrypt: another private key, another padding, or tampered"
+    )]
+    NotDecrypted,
     /// The operating system's source of randomness failed.
     #[error("the operating system's source of randomness failed")]
     Randomness,
@@ -346,6 +351,7 @@ impl Error {
             | Self::AlreadyFailed => ErrorKind::InvalidRequest,
             Self::Keyring(error) if error.is_misconfigured() => ErrorKind::InvalidRequest,
             Self::NotUnwrapped(report) if !report.context_in_doubt() => ErrorKind::NoKey,
+            Self::NotDecrypted => ErrorKind::NoKey,
             Self::Keyring(_)
             | Self::InconsistentMaterials { .. }
             | Self::Randomness

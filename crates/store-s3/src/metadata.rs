@@ -12,7 +12,6 @@ mod parse;
 mod wrap_algorithm;
 mod write;
 
-pub(crate) use fields::MAXIMUM_LENGTH;
 pub(crate) use names::{INSTRUCTION_FILE_MARKER, is_reserved};
 pub(crate) use parse::{Found, InFile, parse, parse_instruction_file};
 pub(crate) use wrap_algorithm::WrapAlgorithm;
@@ -77,15 +76,6 @@ impl Content {
         match self {
             Self::V1Cbc { .. } | Self::V2Cbc { .. } => AES_CBC,
             Self::V2Gcm { .. } => AES_GCM,
-            Self::V3 { .. } => COMMITTING_SUITE,
-        }
-    }
-
-    /// What a current wrap binds the data key to. As the Java client has it, all suites that do not
-    /// commit are bound as GCM, see [`Envelope::is_bound_to_another_cipher`].
-    pub(crate) fn binding(&self) -> &'static str {
-        match self {
-            Self::V1Cbc { .. } | Self::V2Cbc { .. } | Self::V2Gcm { .. } => AES_GCM,
             Self::V3 { .. } => COMMITTING_SUITE,
         }
     }

@@ -53,10 +53,11 @@ fn number(error: &Error) -> usize {
         Error::AlreadyFailed => 41,
         Error::HeaderDoesNotFit { .. } => 42,
         Error::Format { .. } => 43,
+        Error::NotDecrypted => 44,
     }
 }
 
-const VARIANTS: usize = 44;
+const VARIANTS: usize = 45;
 
 fn not_unwrapped() -> Error {
     let key = |provider: &str, name: &str| (provider.to_owned(), name.to_owned());
@@ -337,6 +338,11 @@ fn samples() -> Vec<(Error, ErrorKind, &'static str)> {
             },
             ErrorKind::NoKey,
             "the object has another key",
+        ),
+        (
+            Error::NotDecrypted,
+            ErrorKind::NoKey,
+            "the RSA ciphertext does not decrypt: another private key, another padding, or tampered",
         ),
     ]
 }

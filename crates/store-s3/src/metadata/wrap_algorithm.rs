@@ -18,6 +18,18 @@ pub(crate) enum WrapAlgorithm {
 }
 
 impl WrapAlgorithm {
+    /// Every one, those of V1 last.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::KmsContext,
+        Self::AesGcm,
+        Self::RsaOaepSha1,
+        Self::Kms,
+        Self::AesKeyWrap,
+        Self::RsaOaepSha256,
+        Self::V1Aes,
+        Self::V1Rsa,
+    ];
+
     /// Those that formats V2 and V3 name.
     const NAMED: [Self; 6] = [
         Self::KmsContext,
