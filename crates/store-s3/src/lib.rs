@@ -7,6 +7,7 @@ mod error;
 pub mod fuzzing;
 #[allow(
     dead_code,
+    unused_imports,
     reason = "the format that reads and writes it is added next"
 )]
 mod metadata;
