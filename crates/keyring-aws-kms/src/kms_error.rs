@@ -77,7 +77,9 @@ fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 fn refusal(call: &KmsCall, code: Option<&str>, request_id: Option<&str>) -> String {
-    let mut text = code.unwrap_or("the answer has no error code and cannot be read").to_owned();
+    let mut text = code
+        .unwrap_or("the answer has no error code and cannot be read")
+        .to_owned();
     // Writing to a string cannot fail.
     let _ = match code {
         Some("AccessDeniedException" | "AccessDenied") => write!(
