@@ -7,11 +7,14 @@ use web_time::Instant;
 
 use crate::cache::{Allowance, CacheId, CachedDecryption, CachedEncryption, MaterialsCache};
 use crate::crypto::{digest, random};
+use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
+use crate::keyring::KeyRequest;
 use crate::manager::MaterialsManager;
 use crate::materials::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
 };
+use crate::secret::DataKey;
 
 /// Most messages that one data key may encrypt (specification, "Caching CMM").
 const MAXIMUM_MESSAGES: u64 = 1 << 32;
@@ -268,6 +271,14 @@ impl MaterialsManager for CachingManager {
                 }
             }
         }
+    }
+
+    async fn wrap_data_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>> {
+        self.inner.wrap_data_key(data_key, request).await
     }
 }
 

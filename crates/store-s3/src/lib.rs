@@ -8,12 +8,20 @@
 )]
 mod content;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+#[allow(
+    dead_code,
+    reason = "the format that reads and writes it is added next"
+)]
+mod metadata;
 
 use envelope_store::MetadataLimit;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{ClientConfigKey, Result};
 
-pub use error::Error;
+pub use error::{Error, ErrorClass};
 
 /// Bytes of user metadata that S3 keeps for an object: names, without `x-amz-meta-`, and values.
 pub const METADATA_LIMIT: usize = 2 << 10;

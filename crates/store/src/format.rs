@@ -25,11 +25,11 @@ pub trait Format: Debug + Send + Sync + 'static {
     /// callers; nothing for any other.
     fn object_of_instruction_file(&self, location: &Path) -> Option<Path>;
 
-    /// The instruction file that an object at this place may have, whatever the object says.
-    /// Nothing when only the object tells, which is then asked.
-    fn instruction_file_of(&self, location: &Path) -> Option<Path> {
+    /// The instruction files that an object at this place may have, whatever the object says. None
+    /// when only the object tells, which is then asked.
+    fn instruction_files_of(&self, location: &Path) -> Vec<Path> {
         let _ = location;
-        None
+        Vec::new()
     }
 
     /// Whether an object's metadata of this name is the format's own. It is hidden from readers, and

@@ -36,7 +36,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
     fn files_by_place(&self, location: &Path) -> Vec<Path> {
         let formats = self.formats().iter();
         formats
-            .filter_map(|keyed| keyed.format.instruction_file_of(location))
+            .flat_map(|keyed| keyed.format.instruction_files_of(location))
             .collect()
     }
 
@@ -112,15 +112,15 @@ impl<S: ObjectStore> EncryptedStore<S> {
     {
         let Some(file) = file else {
             let written = write.await?;
-            for file in self.files_by_place(location) {
-                if self.inner().head(&file).await.is_ok() {
-                    self.drop_unless_current(location, &file).await;
-                }
-            }
+            self.drop_files_of_before(location, None).await;
             return Ok(written);
         };
         if self.files_by_place(location).contains(&file.location) {
-            return self.write_over_file(location, file, create, write).await;
+            let current = file.location.clone();
+            let write = self.write_over_file(location, file, create, write);
+            let written = write.await?;
+            self.drop_files_of_before(location, Some(&current)).await;
+            return Ok(written);
         }
         let before = self.current_file(location).await?;
         self.put_file(&file).await?;
@@ -312,12 +312,18 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// `to` before, as far as the place tells it.
     async fn copy_alone(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner().copy_opts(from, to, options).await?;
-        for file in self.files_by_place(to) {
-            if self.inner().head(&file).await.is_ok() {
-                self.drop_unless_current(to, &file).await;
+        self.drop_files_of_before(to, None).await;
+        Ok(())
+    }
+
+    /// Drops the files that the object at this place before may have had, and the one that is there
+    /// now, whose file is `current`, does not need.
+    async fn drop_files_of_before(&self, location: &Path, current: Option<&Path>) {
+        for file in self.files_by_place(location) {
+            if Some(&file) != current && self.inner().head(&file).await.is_ok() {
+                self.drop_unless_current(location, &file).await;
             }
         }
-        Ok(())
     }
 
     /// Copies an object and its file to where a file may have the same name already. False when the
@@ -390,11 +396,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let opening = self.opening(from).await?;
         let Some(file) = opening.and_then(|opening| opening.instruction_file().cloned()) else {
             self.inner().rename_opts(from, to, options).await?;
-            for file in self.files_by_place(to) {
-                if self.inner().head(&file).await.is_ok() {
-                    self.drop_unless_current(to, &file).await;
-                }
-            }
+            self.drop_files_of_before(to, None).await;
             return Ok(());
         };
         if from == to {
