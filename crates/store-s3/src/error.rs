@@ -42,7 +42,9 @@ pub enum Error {
     )]
     NotOneKey,
     /// A pair of the encryption context belongs to the client.
-    #[error("the encryption-context key {key:?} belongs to the S3 Encryption Client; choose another")]
+    #[error(
+        "the encryption-context key {key:?} belongs to the S3 Encryption Client; choose another"
+    )]
     ReservedContextKey {
         /// The key at fault.
         key: &'static str,
@@ -76,7 +78,9 @@ pub enum Error {
     )]
     RangeNotAuthenticated,
     /// Keys of CBC content cannot be bound to it.
-    #[error("the keys of an AES-CBC object are not wrapped anew; use reencrypt, which makes it a new one")]
+    #[error(
+        "the keys of an AES-CBC object are not wrapped anew; use reencrypt, which makes it a new one"
+    )]
     ContentCannotBeRewrapped,
     /// A new wrapping key must be told from the old one.
     #[error(
@@ -197,7 +201,9 @@ pub enum Error {
     )]
     CommitmentMismatch,
     /// The tag of the object's body does not verify.
-    #[error("the object's body is not authentic; it was tampered with: discard everything read from it")]
+    #[error(
+        "the object's body is not authentic; it was tampered with: discard everything read from it"
+    )]
     BodyNotAuthentic,
 }
 

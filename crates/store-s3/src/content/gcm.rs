@@ -120,7 +120,8 @@ impl fmt::Debug for GcmKey {
 /// [`Error::InvalidOption`] for any other place, and beyond the counter's end.
 pub(super) fn counter_block(iv: &[u8; IV_LENGTH], offset: u64) -> Result<[u8; BLOCK_LENGTH]> {
     let block_length = BLOCK_LENGTH as u64;
-    let counter = (offset % block_length == 0)
+    let counter = offset
+        .is_multiple_of(block_length)
         .then_some(offset / block_length)
         .and_then(|blocks| u32::try_from(blocks).ok())
         .and_then(|blocks| blocks.checked_add(FIRST_COUNTER + 1))
