@@ -3,7 +3,8 @@
 //! ```text
 //! keys.rs          the content key and the key commitment of V3; what is drawn at random
 //! counter.rs       AES in counter mode
-//! tag_hash.rs      GHASH and the tag that it gives
+//! block_hash.rs    GHASH over blocks, fast and in segments
+//! tag_hash.rs      GHASH over a ciphertext, and its tag
 //! one_shot.rs      AES-GCM in one call: the only place here that names a backend
 //! tail.rs          the last bytes of what comes in pieces
 //! window.rs        the wanted middle of what comes in pieces
@@ -11,6 +12,7 @@
 //! cbc.rs  cbc/     CbcKey, and what opens with it
 //! ```
 
+mod block_hash;
 mod cbc;
 mod counter;
 mod gcm;

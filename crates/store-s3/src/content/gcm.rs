@@ -11,7 +11,7 @@ mod stream;
 use std::fmt;
 
 use envelope::{Error, Result};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 pub(crate) use body::GcmBody;
 pub(crate) use delayed::GcmDelayed;
@@ -19,8 +19,10 @@ pub(crate) use encryptor::GcmEncryptor;
 pub(crate) use ranges::GcmRanges;
 
 use super::BLOCK_LENGTH;
+use super::block_hash::BlockHash;
 use super::counter::Counter;
 use super::keys::{IV_LENGTH, check_length};
+use super::one_shot::{Mac, Refused};
 use super::tag_hash::TagHash;
 
 /// Length of a tag in bytes.
@@ -93,12 +95,15 @@ impl GcmKey {
         Counter::new(&self.key, counter_block(&self.iv, offset)?)
     }
 
-    fn tag_hash(&self) -> Result<TagHash> {
-        let mut hash_key = Counter::encrypt_block(&self.key, [0; BLOCK_LENGTH])?;
+    fn block_hash(&self) -> Result<BlockHash> {
+        let mac = Mac::new(self).map_err(|Refused| Error::SealFailed)?;
+        let hash_key = Counter::encrypt_block(&self.key, [0; BLOCK_LENGTH])?;
         let mask = Counter::encrypt_block(&self.key, block(&self.iv, FIRST_COUNTER))?;
-        let hash = TagHash::new(&hash_key, mask, self.aad);
-        hash_key.zeroize();
-        Ok(hash)
+        Ok(BlockHash::new(mac, hash_key, mask))
+    }
+
+    fn tag_hash(&self) -> Result<TagHash> {
+        TagHash::new(self.block_hash()?, self.aad)
     }
 }
 
@@ -115,7 +120,8 @@ impl fmt::Debug for GcmKey {
 /// [`Error::InvalidOption`] for any other place, and beyond the counter's end.
 pub(super) fn counter_block(iv: &[u8; IV_LENGTH], offset: u64) -> Result<[u8; BLOCK_LENGTH]> {
     let block_length = BLOCK_LENGTH as u64;
-    let counter = (offset % block_length == 0)
+    let counter = offset
+        .is_multiple_of(block_length)
         .then_some(offset / block_length)
         .and_then(|blocks| u32::try_from(blocks).ok())
         .and_then(|blocks| blocks.checked_add(FIRST_COUNTER + 1))

@@ -6,9 +6,9 @@ mod aws_lc;
 mod rust_crypto;
 
 #[cfg(feature = "aws-lc-rs")]
-pub(super) use aws_lc::{open, seal};
+pub(super) use aws_lc::{Mac, open, seal};
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
-pub(super) use rust_crypto::{open, seal};
+pub(super) use rust_crypto::{Mac, open, seal};
 
 /// A cryptography library refused; it tells no reason, and neither do we.
 #[derive(Debug, PartialEq, Eq)]

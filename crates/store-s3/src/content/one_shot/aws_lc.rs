@@ -2,6 +2,7 @@ use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, N
 
 use super::Refused;
 use crate::content::gcm::{GcmKey, TAG_LENGTH};
+use crate::content::keys::IV_LENGTH;
 
 /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the tag.
 pub(in crate::content) fn seal(
@@ -31,6 +32,30 @@ pub(in crate::content) fn open(key: &GcmKey, object: &mut Vec<u8>) -> Result<(),
         .len();
     object.truncate(length);
     Ok(())
+}
+
+/// Tags of additional data alone, under one key and initialisation vector.
+pub(in crate::content) struct Mac {
+    key: LessSafeKey,
+    iv: [u8; IV_LENGTH],
+}
+
+impl Mac {
+    pub(in crate::content) fn new(key: &GcmKey) -> Result<Self, Refused> {
+        Ok(Self {
+            key: keyed(key)?,
+            iv: *key.iv(),
+        })
+    }
+
+    pub(in crate::content) fn tag(&self, data: &[u8]) -> Result<[u8; TAG_LENGTH], Refused> {
+        let mut tag = [0; TAG_LENGTH];
+        let iv = Nonce::assume_unique_for_key(self.iv);
+        self.key
+            .seal_out_of_place_scatter(iv, Aad::from(data), &[], &mut [], &[], &mut tag)
+            .map_err(|_| Refused)?;
+        Ok(tag)
+    }
 }
 
 fn keyed(key: &GcmKey) -> Result<LessSafeKey, Refused> {
