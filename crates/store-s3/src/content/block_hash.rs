@@ -13,14 +13,18 @@ const BULK: usize = 128;
 /// shape follow from tags, and can be put together: what stands before n blocks counts times H^n.
 ///
 /// A backend has no GHASH to offer, only tags. That of additional data alone is
-/// `(GHASH(data) + lengths) * H + mask`, and all but the hash is known here. Such a tag never
-/// leaves this file.
+/// `(GHASH(data) + lengths) * H + mask`, and all but the hash is known here. Such tags are made under
+/// another initialisation vector than the object's, so that its own tag stays the only one under its
+/// vector.
 pub(super) struct BlockHash {
     mac: Mac,
     /// Keyed, and nothing hashed yet.
     keyed: GHash,
     hash_key: Block,
+    /// Masks the object's tag.
     mask: Block,
+    /// Masks those of `mac`.
+    mac_mask: Block,
     /// The hash of what was folded.
     folded: Block,
     /// Hashes `running_blocks` blocks more.
@@ -31,8 +35,13 @@ pub(super) struct BlockHash {
 }
 
 impl BlockHash {
-    /// Takes the hash key and what masks tags. Both are secret.
-    pub(super) fn new(mac: Mac, hash_key: [u8; BLOCK_LENGTH], mask: [u8; BLOCK_LENGTH]) -> Self {
+    /// Takes the hash key, and what masks the object's tag and those of `mac`. All are secret.
+    pub(super) fn new(
+        mac: Mac,
+        hash_key: [u8; BLOCK_LENGTH],
+        mask: [u8; BLOCK_LENGTH],
+        mac_mask: [u8; BLOCK_LENGTH],
+    ) -> Self {
         let keyed = GHash::new(&hash_key.into());
         Self {
             mac,
@@ -40,6 +49,7 @@ impl BlockHash {
             keyed,
             hash_key: hash_key.into(),
             mask: mask.into(),
+            mac_mask: mac_mask.into(),
             folded: Block::default(),
             running_blocks: 0,
             power: (1, hash_key.into()),
@@ -56,7 +66,7 @@ impl BlockHash {
         let data = Block::slice_as_flattened(blocks);
         let tag = self.mac.tag(data).map_err(|Refused| Error::SealFailed)?;
         let lengths = multiply(&self.hash_key, &lengths(data.len() as u64, 0));
-        let hash = xor(&xor(&tag.into(), &self.mask), &lengths);
+        let hash = xor(&xor(&tag.into(), &self.mac_mask), &lengths);
         self.append(&hash, blocks.len());
         Ok(())
     }
@@ -101,6 +111,7 @@ impl Drop for BlockHash {
         for secret in [
             &mut self.hash_key,
             &mut self.mask,
+            &mut self.mac_mask,
             &mut self.folded,
             &mut self.power.1,
         ] {

@@ -96,10 +96,16 @@ impl GcmKey {
     }
 
     fn block_hash(&self) -> Result<BlockHash> {
-        let mac = Mac::new(self).map_err(|Refused| Error::SealFailed)?;
+        let mac_iv = self.iv.map(|byte| !byte);
+        let mac = Mac::new(self, mac_iv).map_err(|Refused| Error::SealFailed)?;
         let hash_key = Counter::encrypt_block(&self.key, [0; BLOCK_LENGTH])?;
-        let mask = Counter::encrypt_block(&self.key, block(&self.iv, FIRST_COUNTER))?;
-        Ok(BlockHash::new(mac, hash_key, mask))
+        let mask = |iv| Counter::encrypt_block(&self.key, block(iv, FIRST_COUNTER));
+        Ok(BlockHash::new(
+            mac,
+            hash_key,
+            mask(&self.iv)?,
+            mask(&mac_iv)?,
+        ))
     }
 
     fn tag_hash(&self) -> Result<TagHash> {

@@ -41,11 +41,9 @@ pub(in crate::content) struct Mac {
 }
 
 impl Mac {
-    pub(in crate::content) fn new(key: &GcmKey) -> Result<Self, Refused> {
-        Ok(Self {
-            key: keyed(key)?,
-            iv: *key.iv(),
-        })
+    pub(in crate::content) fn new(key: &GcmKey, iv: [u8; IV_LENGTH]) -> Result<Self, Refused> {
+        let key = keyed(key)?;
+        Ok(Self { key, iv })
     }
 
     pub(in crate::content) fn tag(&self, data: &[u8]) -> Result<[u8; TAG_LENGTH], Refused> {

@@ -39,11 +39,9 @@ pub(in crate::content) struct Mac {
 }
 
 impl Mac {
-    pub(in crate::content) fn new(key: &GcmKey) -> Result<Self, Refused> {
-        Ok(Self {
-            key: AeadKey::new(key)?,
-            iv: *key.iv(),
-        })
+    pub(in crate::content) fn new(key: &GcmKey, iv: [u8; IV_LENGTH]) -> Result<Self, Refused> {
+        let key = AeadKey::new(key)?;
+        Ok(Self { key, iv })
     }
 
     pub(in crate::content) fn tag(&self, data: &[u8]) -> Result<[u8; TAG_LENGTH], Refused> {
