@@ -264,6 +264,18 @@ impl S3ec {
         }
     }
 
+    /// What is told of the plaintext's length: only where the object's own does not tell.
+    fn claimed_length(&self, plaintext_length: Option<u64>) -> Option<u64> {
+        match self.version {
+            #[cfg(feature = "legacy-v1-write")]
+            Version::V1 => plaintext_length,
+            Version::V2 | Version::V3 => {
+                let _ = plaintext_length;
+                None
+            }
+        }
+    }
+
     /// Checked before a byte is sent: a store may refuse it when all was sent, or forget it.
     fn check_metadata(&self, theirs: &Attributes, own: &[(&'static str, String)]) -> Result<()> {
         let theirs = theirs.iter().map(|(name, value)| match name {
@@ -351,7 +363,7 @@ impl Format for S3ec {
                 WrapAlgorithm::KmsContext => rules::pairs(materials.context()),
                 _ => description,
             },
-            plaintext_length: None,
+            plaintext_length: self.claimed_length(object.plaintext_length),
         };
         let (own, file) = match self.writes_instruction_files {
             false => (envelope.to_pairs()?, None),
@@ -397,6 +409,7 @@ impl Format for S3ec {
             Found::InFile(_) => {
                 let suffix = stored.extensions.get::<InstructionSuffix>();
                 let suffix = suffix.map_or(InstructionSuffix::DEFAULT, InstructionSuffix::as_str);
+                rules::check_suffix(suffix)?;
                 Some(instruction_suffix::at(stored.location, suffix))
             }
         };
