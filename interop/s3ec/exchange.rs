@@ -1,4 +1,5 @@
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 
 use crate::form::{Form, Format, Wrap};
 use crate::object::{Object, Opened, PART_SIZE, Pairs, pairs, plaintext};
@@ -15,31 +16,31 @@ const LENGTHS: [usize; 7] = [0, 1, 15, 16, 17, 1 << 10, (1 << 20) + 3];
 pub(crate) async fn exchange(parties: &mut [Party]) -> Result<()> {
     let expected = expected();
     for writer in 0..parties.len() {
-        let mut read = vec![0_usize; parties.len()];
+        let mut counts = vec![0_usize; parties.len()];
         for object in objects(party(parties, writer)?) {
-            let label = format!("{} of {} bytes", object.key, object.length);
+            let label = format!("{} bytes", object.length);
             party(parties, writer)?
                 .write(&object)
-                .await?
-                .map_err(anyhow::Error::msg)
-                .with_context(|| format!("writing {label}"))?;
+                .await
+                .with_context(|| format!("writing {}", object.key))?;
             let expected = expected
                 .iter()
                 .find(|opened| opened.length == object.length)
                 .context("no such length")?;
-            for (reader, count) in parties.iter_mut().zip(&mut read) {
-                if !reader.reads(object.form) {
-                    continue;
+            let readings = parties.iter_mut().zip(&mut counts).map(|(reader, count)| {
+                let reading = object.reading();
+                async move {
+                    if reader.reads(object.form) {
+                        reader.read_as(&reading, expected).await?;
+                        *count += 1;
+                    }
+                    anyhow::Ok(())
                 }
-                match reader.read(&object.reading()).await? {
-                    Ok(opened) if opened == *expected => *count += 1,
-                    Ok(opened) => bail!("{} reads {label} as {opened}", reader.name()),
-                    Err(refusal) => bail!("{} cannot read {label}: {refusal}", reader.name()),
-                }
-            }
+            });
+            try_join_all(readings).await.with_context(|| label)?;
         }
         let from = party(parties, writer)?.name();
-        for (reader, count) in parties.iter().zip(read) {
+        for (reader, count) in parties.iter().zip(counts) {
             let to = reader.name();
             ensure!(count > 0, "{from} and {to} have no form in common");
             println!("{from} to {to}: {count} objects");

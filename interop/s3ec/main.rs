@@ -8,6 +8,9 @@ mod moto;
 mod object;
 mod party;
 mod peer;
+mod ranges;
+mod refusals;
+mod rotation;
 #[path = "../stores/server.rs"]
 mod server;
 
@@ -46,6 +49,9 @@ async fn run(arguments: &[String]) -> Result<()> {
         parties.push(Party::Peer(peer));
     }
     exchange::exchange(&mut parties).await?;
+    ranges::ranges(&mut parties).await?;
+    rotation::rotation(&mut parties).await?;
+    refusals::refusals(&mut parties, &moto.builder().build()?).await?;
     for party in parties {
         party.stop().await?;
     }

@@ -1,8 +1,12 @@
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
 use crate::form::Form;
 use crate::object::{Object, Opened, Reading};
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerKind};
+
+pub(crate) const JAVA: &str = "Java";
+pub(crate) const PYTHON: &str = "Python";
+pub(crate) const RUBY: &str = "Ruby";
 
 /// Who writes and reads objects.
 pub(crate) enum Party {
@@ -10,9 +14,9 @@ pub(crate) enum Party {
 }
 
 impl Party {
-    pub(crate) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Peer(peer) => peer.kind.to_string(),
+            Self::Peer(peer) => peer.kind.name(),
         }
     }
 
@@ -37,8 +41,15 @@ impl Party {
         }
     }
 
-    /// Stores the object. The inner error is the party's.
-    pub(crate) async fn write(&mut self, object: &Object) -> Result<Result<(), String>> {
+    /// Whether it reads parts of objects.
+    pub(crate) fn reads_ranges(&self) -> bool {
+        match self {
+            Self::Peer(peer) => peer.kind == PeerKind::Java,
+        }
+    }
+
+    /// Stores the object.
+    pub(crate) async fn write(&mut self, object: &Object) -> Result<()> {
         match self {
             Self::Peer(peer) => peer.write(object).await,
         }
@@ -51,9 +62,30 @@ impl Party {
         }
     }
 
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// When it is refused, or is anything else than this.
+    pub(crate) async fn read_as(&mut self, reading: &Reading, expected: &Opened) -> Result<()> {
+        let name = self.name();
+        let key = &reading.key;
+        match self.read(reading).await? {
+            Ok(opened) if opened == *expected => Ok(()),
+            Ok(opened) => bail!("{name} reads {key} as {opened}"),
+            Err(refusal) => bail!("{name} cannot read {key}: {refusal}"),
+        }
+    }
+
     pub(crate) async fn stop(self) -> Result<()> {
         match self {
             Self::Peer(peer) => peer.stop().await,
         }
     }
+}
+
+/// The party of this name.
+pub(crate) fn named<'a>(parties: &'a mut [Party], name: &str) -> Result<&'a mut Party> {
+    let mut parties = parties.iter_mut();
+    let party = parties.find(|party| party.name() == name);
+    party.with_context(|| format!("no party {name:?}"))
 }

@@ -3,16 +3,17 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::form::{Form, Wrap};
+use crate::form::{Form, Format, Wrap};
 use crate::keys::Keys;
 use crate::moto::BUCKET;
 use crate::object::{Object, Opened, Pairs, Reading};
+use crate::party::{JAVA, PYTHON, RUBY};
 
 /// How long a peer may take for one command.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -27,6 +28,14 @@ pub(crate) enum PeerKind {
 
 impl PeerKind {
     pub(crate) const ALL: [Self; 3] = [Self::Java, Self::Python, Self::Ruby];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Java => JAVA,
+            Self::Python => PYTHON,
+            Self::Ruby => RUBY,
+        }
+    }
 
     fn command(self, tools: &Path) -> Command {
         match self {
@@ -56,7 +65,7 @@ impl PeerKind {
 
 impl fmt::Display for PeerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.name())
     }
 }
 
@@ -114,8 +123,8 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Stores the object. The inner error is the peer's.
-    pub(crate) async fn write(&mut self, object: &Object) -> Result<Result<(), String>> {
+    /// Stores the object.
+    pub(crate) async fn write(&mut self, object: &Object) -> Result<()> {
         let (context, description) = by_wrap(object.form.wrap, &object.pairs);
         let answer = self
             .ask(json!({
@@ -126,7 +135,7 @@ impl Peer {
                 "length": object.length, "multipart": object.multipart,
             }))
             .await?;
-        Ok(answer.map(drop))
+        self.done(answer)
     }
 
     /// Reads an object. The inner error is the peer's.
@@ -155,6 +164,33 @@ impl Peer {
         match answer {
             Ok(answer) => Ok(Ok(opened(answer)?)),
             Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Wraps the data key of an object anew: the instruction file that opens with one reading gives
+    /// one that opens with the other.
+    pub(crate) async fn reencrypt(
+        &mut self,
+        format: Format,
+        from: &Reading,
+        to: &Reading,
+    ) -> Result<()> {
+        // It puts the dot before the suffix itself.
+        let suffix = to.suffix.map(|suffix| suffix.trim_start_matches('.'));
+        let answer = self
+            .ask(json!({
+                "command": "reencrypt_instruction_file", "bucket": BUCKET, "key": from.key,
+                "format": format.name(), "wrap": from.wrap.name(), "description": from.pairs,
+                "to": { "wrap": to.wrap.name(), "description": to.pairs }, "suffix": suffix,
+            }))
+            .await?;
+        self.done(answer)
+    }
+
+    fn done(&self, answer: Result<Value, String>) -> Result<()> {
+        match answer {
+            Ok(_) => Ok(()),
+            Err(refusal) => bail!("{}: {refusal}", self.kind),
         }
     }
 
