@@ -111,7 +111,10 @@ async fn show_claims(store: &Store, location: &ObjectPath) -> Result<()> {
             key.ciphertext().len()
         );
     }
-    println!("   frame length      {} bytes", claims.frame_length);
+    println!(
+        "   frame length      {} bytes",
+        claims.frame_length.unwrap_or_default()
+    );
     if let Some(length) = claims.plaintext_length {
         println!("   plaintext length  {length} bytes");
     }

@@ -7,11 +7,14 @@ use web_time::Instant;
 
 use crate::cache::{Allowance, CacheId, CachedDecryption, CachedEncryption, MaterialsCache};
 use crate::crypto::{digest, random};
+use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
+use crate::keyring::KeyRequest;
 use crate::manager::MaterialsManager;
 use crate::materials::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
 };
+use crate::secret::DataKey;
 
 /// Most messages that one data key may encrypt (specification, "Caching CMM").
 const MAXIMUM_MESSAGES: u64 = 1 << 32;
@@ -76,7 +79,8 @@ impl CacheLimits {
 /// Uses materials again instead of asking for new ones: fewer calls to a key service.
 ///
 /// Messages that share a data key are still encrypted under keys of their own, derived from it;
-/// suites without key derivation are therefore never cached. When many tasks ask for the same
+/// suites without key derivation are therefore never cached, nor are new keys for objects of the S3
+/// Encryption Client, which have one each. When many tasks ask for the same
 /// materials at once, one of them fetches and the others wait for it. Encryption without a known
 /// plaintext length is not cached, as its bytes cannot be counted beforehand. Source: AWS
 /// Encryption SDK specification, "Caching CMM".
@@ -120,7 +124,7 @@ impl CachingManager {
             inner: Box::new(inner),
             cache,
             limits: limits.check()?,
-            partition: random::array::<16>()?.to_vec(),
+            partition: random::random_bytes::<16>()?.to_vec(),
             clock: Arc::new(monotonic_clock()),
         })
     }
@@ -201,8 +205,8 @@ impl MaterialsManager for CachingManager {
         &self,
         request: EncryptionRequest<'_>,
     ) -> Result<EncryptionMaterials> {
-        let derives = request.suite.is_none_or(|suite| suite.derives_key());
-        let (true, Some(bytes)) = (derives, request.plaintext_length) else {
+        let shared = request.suite.is_none_or(|suite| suite.shares_data_keys());
+        let (true, Some(bytes)) = (shared, request.plaintext_length) else {
             return self.inner.encryption_materials(request).await;
         };
         let Some(left) = self.limits.allowance().after(bytes) else {
@@ -225,7 +229,7 @@ impl MaterialsManager for CachingManager {
                     self.cache.count_miss(now);
                     let materials = self.inner.encryption_materials(request).await?;
                     // The inner manager may have chosen such a suite by itself.
-                    if materials.suite.derives_key() {
+                    if materials.suite.shares_data_keys() {
                         let expires = now.saturating_add(self.limits.age);
                         let shared = materials.share();
                         let entry = CachedEncryption::new(shared, expires, left);
@@ -267,6 +271,14 @@ impl MaterialsManager for CachingManager {
                 }
             }
         }
+    }
+
+    async fn wrap_data_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>> {
+        self.inner.wrap_data_key(data_key, request).await
     }
 }
 

@@ -123,6 +123,7 @@ impl EncryptOptions {
     /// [`without_reserved`](EncryptionContext::without_reserved).
     pub fn request(&self) -> Result<EncryptionRequest<'_>> {
         if let Some(suite) = self.suite {
+            suite.check_message()?;
             self.policy.check_encrypt(suite)?;
         }
         check_maximum(self.maximum_encrypted_data_keys)?;
@@ -233,6 +234,7 @@ impl Encryptor {
     /// When options or materials break a rule of the format.
     pub fn new(materials: EncryptionMaterials, options: &EncryptOptions) -> Result<Self> {
         let suite = materials.suite;
+        suite.check_message()?;
         // The manager may be anyone's: its answer is held against the request once more.
         options.policy.check_encrypt(suite)?;
         if options.suite.is_some_and(|asked| asked != suite) {

@@ -241,6 +241,11 @@ pub enum Error {
         /// What is wrong with it, or with the text that holds it.
         reason: &'static str,
     },
+    /// An RSA private key does not decrypt what it was given.
+    #[error(
+        "the RSA ciphertext does not decrypt: another private key, another padding, or tampered"
+    )]
+    NotDecrypted,
     /// The operating system's source of randomness failed.
     #[error("the operating system's source of randomness failed")]
     Randomness,
@@ -300,6 +305,16 @@ pub enum Error {
     /// An earlier error already ended this transformation.
     #[error("an earlier error ended this operation; start again with a new one")]
     AlreadyFailed,
+
+    /// Another format than the message refused an object, in its own words.
+    #[error("{source}")]
+    Format {
+        /// What to do about it.
+        kind: ErrorKind,
+        /// The format's own error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// What a caller would do about an [`Error`].
@@ -336,10 +351,12 @@ impl Error {
             | Self::AlreadyFailed => ErrorKind::InvalidRequest,
             Self::Keyring(error) if error.is_misconfigured() => ErrorKind::InvalidRequest,
             Self::NotUnwrapped(report) if !report.context_in_doubt() => ErrorKind::NoKey,
+            Self::NotDecrypted => ErrorKind::NoKey,
             Self::Keyring(_)
             | Self::InconsistentMaterials { .. }
             | Self::Randomness
             | Self::SealFailed => ErrorKind::Unavailable,
+            Self::Format { kind, .. } => *kind,
             _ => ErrorKind::NotAuthentic,
         }
     }

@@ -39,7 +39,7 @@ pub use cache::MaterialsCache;
 pub use caching_manager::{CacheLimits, CachingManager};
 pub use context::EncryptionContext;
 pub use crypto::ec_key::{EcCurve, EcPrivateKey, EcPublicKey};
-pub use crypto::random::random_id;
+pub use crypto::random::{random_bytes, random_id};
 pub use crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
 pub use decrypt::{
     DEFAULT_MAXIMUM_FRAME_LENGTH, DEFAULT_MAXIMUM_HEADER_LENGTH, DecryptOptions, Decrypted,

@@ -5,12 +5,14 @@ use async_trait::async_trait;
 
 use crate::context::PUBLIC_KEY_FIELD;
 use crate::crypto::signature::{SigningKey, VerifyingKey};
+use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
 use crate::keyring::{KeyRequest, Keyring, Unwrapped};
 use crate::materials::{
     DecryptionMaterials, DecryptionRequest, EncryptionMaterials, EncryptionRequest,
 };
 use crate::not_unwrapped::NotUnwrapped;
+use crate::secret::DataKey;
 
 /// Decides with which materials a message is encrypted and decrypted.
 ///
@@ -37,6 +39,22 @@ pub trait MaterialsManager: Send + Sync {
         &self,
         request: DecryptionRequest<'_>,
     ) -> Result<DecryptionMaterials>;
+
+    /// Wraps a data key that exists: for formats whose objects can be given other wrapping keys.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] from a manager that can only make new ones, and those of its keyring.
+    async fn wrap_data_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>> {
+        let _ = (data_key, request);
+        Err(Error::InvalidOption {
+            what: "the materials manager",
+            reason: "must be a keyring, as it is to wrap a data key that exists",
+        })
+    }
 }
 
 /// Boxed managers are managers.
@@ -54,6 +72,14 @@ impl MaterialsManager for Box<dyn MaterialsManager> {
         request: DecryptionRequest<'_>,
     ) -> Result<DecryptionMaterials> {
         (**self).decryption_materials(request).await
+    }
+
+    async fn wrap_data_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>> {
+        (**self).wrap_data_key(data_key, request).await
     }
 }
 
@@ -141,5 +167,13 @@ impl<K: Keyring + ?Sized> MaterialsManager for K {
                 not_stored.iter().map(|(key, _)| key.to_owned()).collect(),
             )))),
         }
+    }
+
+    async fn wrap_data_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>> {
+        Ok(self.wrap_key(data_key, request).await?)
     }
 }

@@ -74,6 +74,12 @@ impl EncryptionMaterials {
     pub fn encrypted_data_keys(&self) -> &[EncryptedDataKey] {
         &self.encrypted_data_keys
     }
+
+    /// The data key itself: for formats other than the message, which seal by themselves.
+    #[must_use]
+    pub fn data_key(&self) -> &DataKey {
+        &self.data_key
+    }
 }
 
 /// What decryption asks of a [`MaterialsManager`](crate::MaterialsManager) (AWS Encryption SDK
@@ -132,9 +138,16 @@ impl DecryptionMaterials {
     pub fn context(&self) -> &EncryptionContext {
         &self.context
     }
+
     /// The encrypted data key that was unwrapped.
     #[must_use]
     pub fn opened(&self) -> &EncryptedDataKey {
         &self.opened
+    }
+
+    /// The data key itself: for formats other than the message, which open by themselves.
+    #[must_use]
+    pub fn data_key(&self) -> &DataKey {
+        &self.data_key
     }
 }

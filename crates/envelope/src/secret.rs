@@ -51,14 +51,18 @@ fn filled(length: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<S
 pub struct DataKey(SecretBytes);
 
 impl DataKey {
-    /// Takes the bytes of an unwrapped data key and checks their length against the suite.
+    /// Takes the bytes of an unwrapped data key and checks their length against the suite. Objects
+    /// of the S3 Encryption Client that commit to no key may have one of 16 or 24 bytes.
     ///
     /// # Errors
     /// [`Error::KeyLength`] when the suite needs another length.
     pub fn from_bytes(mut bytes: Vec<u8>, suite: AlgorithmSuite) -> Result<Self> {
         let length = bytes.len();
         let secret = SecretBytes::take(&mut bytes);
-        if length != suite.data_key_length() {
+        // Old S3 Encryption Clients wrapped AES keys of any length.
+        let legal = length == suite.data_key_length()
+            || matches!(length, 16 | 24) && !suite.commits() && suite.message_version() == 0;
+        if !legal {
             return Err(Error::KeyLength {
                 length,
                 legal: "the length that the algorithm suite has",

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 /// An algorithm suite: which cipher, key derivation, commitment and signature a message uses.
 ///
 /// The suite fixes the version of the message format too. Source: AWS Encryption SDK
-/// specification, "Algorithm Suites", "Supported Algorithm Suites".
+/// specification, "Algorithm Suites", "Supported Algorithm Suites"; for objects of the Amazon S3
+/// Encryption Client, that client's specification, "Algorithm Suites".
 ///
 /// ```
 /// use envelope::AlgorithmSuite;
@@ -46,9 +47,10 @@ pub(crate) enum SignatureAlgorithm {
     EcdsaP384Sha384,
 }
 
-/// The constants and `ALL` from one table.
+/// The constants and a list of them from one table.
 macro_rules! suites {
-    ($($(#[$doc:meta])* $name:ident = $id:literal, $bits:literal, $derivation:ident, $signature:expr;)*) => {
+    ($(#[$list_doc:meta])* $list:ident: $count:literal;
+    $($(#[$doc:meta])* $name:ident = $id:literal, $bits:literal, $derivation:ident, $signature:expr;)*) => {
         impl AlgorithmSuite {
             $($(#[$doc])* pub const $name: Self = Self(&Row {
                 id: $id,
@@ -58,13 +60,15 @@ macro_rules! suites {
                 signature: $signature,
             });)*
 
-            /// Every suite that a message can have, those of format version 1 first.
-            pub const ALL: [Self; 11] = [$(Self::$name),*];
+            $(#[$list_doc])*
+            pub const $list: [Self; $count] = [$(Self::$name),*];
         }
     };
 }
 
 suites! {
+    /// Every suite that a message can have, those of format version 1 first.
+    ALL: 11;
     /// `0014`, version 1: AES-128-GCM under the data key itself.
     AES_128_GCM_IV12_TAG16_NO_KDF = 0x0014, 128, Identity, None;
     /// `0046`, version 1: AES-192-GCM under the data key itself.
@@ -93,6 +97,18 @@ suites! {
         0x0578, 256, HkdfSha512Commit, Some(SignatureAlgorithm::EcdsaP384Sha384);
 }
 
+suites! {
+    /// Every suite that an object of the Amazon S3 Encryption Client can be stored under. No message
+    /// has one.
+    S3: 3;
+    /// `0070`: AES-256-CBC under the data key itself, not authenticated. Old objects only.
+    S3_AES_256_CBC_IV16_NO_KDF = 0x0070, 256, Identity, None;
+    /// `0072`: AES-256-GCM over the whole object, under the data key itself.
+    S3_AES_256_GCM_IV12_TAG16_NO_KDF = 0x0072, 256, Identity, None;
+    /// `0073`: AES-256-GCM over the whole object, HKDF-SHA512, key commitment.
+    S3_AES_256_GCM_HKDF_SHA512_COMMIT_KEY = 0x0073, 256, HkdfSha512Commit, None;
+}
+
 impl AlgorithmSuite {
     /// The suite with this id.
     ///
@@ -117,10 +133,24 @@ impl AlgorithmSuite {
         self.0.name
     }
 
-    /// Version of the message format that the suite belongs to: 1 or 2.
+    /// Version of the message format that the suite belongs to: 1 or 2. It is 0 for a suite of
+    /// [`S3`](Self::S3), which no message has.
     #[must_use]
     pub fn message_version(self) -> u8 {
-        if self.commits() { 2 } else { 1 }
+        match (Self::S3.contains(&self), self.commits()) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
+        }
+    }
+
+    /// # Errors
+    /// [`Error::UnsupportedSuite`] when no message can have this suite.
+    pub(crate) fn check_message(self) -> Result<()> {
+        match self.message_version() {
+            0 => Err(Error::UnsupportedSuite { id: self.id() }),
+            _ => Ok(()),
+        }
     }
 
     /// Length of the data key in bytes.
@@ -139,6 +169,12 @@ impl AlgorithmSuite {
     #[must_use]
     pub fn commits(self) -> bool {
         self.0.derivation == KeyDerivation::HkdfSha512Commit
+    }
+
+    /// Whether one data key may encrypt several messages: each then has a content key of its own,
+    /// derived from the data key. Objects of the S3 Encryption Client have a data key each.
+    pub(crate) fn shares_data_keys(self) -> bool {
+        self.derives_key() && self.message_version() != 0
     }
 
     /// Whether each message has a content key of its own, derived from its data key. Without
@@ -201,8 +237,17 @@ mod tests {
     }
 
     #[test]
+    fn suites_of_objects_are_no_suites_of_messages() {
+        for suite in AlgorithmSuite::S3 {
+            assert_eq!(suite.message_version(), 0, "{suite}");
+            assert!(!suite.shares_data_keys(), "{suite}");
+            assert!(suite.name().parse::<AlgorithmSuite>().is_err(), "{suite}");
+        }
+    }
+
+    #[test]
     fn ids_of_other_formats_are_refused() {
-        for id in [0, 0x0070, 0x0074, 0x6700, 0x6701, 0xffff] {
+        for id in [0, 0x0070, 0x0072, 0x0073, 0x0074, 0x6700, 0x6701, 0xffff] {
             assert!(matches!(
                 AlgorithmSuite::from_id(id),
                 Err(Error::UnsupportedSuite { id: found }) if found == id

@@ -17,6 +17,16 @@ pub trait Transform {
     /// # Errors
     /// When the input ended too early, or when what can be checked only at the end fails.
     fn finish(self: Box<Self>, output: &mut OutputBuffer) -> Result<()>;
+
+    /// Takes all of the rest of the input at once, ends it and appends the rest of the output.
+    /// Override where that is faster than [`update`](Self::update) and [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// As theirs.
+    fn finish_with(mut self: Box<Self>, input: &[u8], output: &mut OutputBuffer) -> Result<()> {
+        self.update(input, output)?;
+        self.finish(output)
+    }
 }
 
 impl<T: Transform + ?Sized> Transform for Box<T> {
@@ -26,6 +36,10 @@ impl<T: Transform + ?Sized> Transform for Box<T> {
 
     fn finish(self: Box<Self>, output: &mut OutputBuffer) -> Result<()> {
         (*self).finish(output)
+    }
+
+    fn finish_with(self: Box<Self>, input: &[u8], output: &mut OutputBuffer) -> Result<()> {
+        (*self).finish_with(input, output)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The first bytes of an object, and what it needs to be opened.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use envelope::EncryptionContext;
@@ -10,11 +11,12 @@ use object_store::{
     ObjectStoreExt, Result,
 };
 
-use crate::attributes::show_encoding;
+use crate::attributes::shown;
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
 use crate::foreign::{ForeignObjects, StoredRanges, Unchanged};
-use crate::format::{OpenedBody, Opening, Parsed, Ranges, Stored};
+use crate::format::{Body, OpenedBody, Opening, Parsed, Ranges, Stored};
+use crate::keyed_format::KeyedFormat;
 use crate::opened::Opened;
 
 /// Times that a read begins again because the object was overwritten under it.
@@ -26,7 +28,8 @@ const LONGEST_INSTRUCTION_FILE: u64 = (envelope::DEFAULT_MAXIMUM_HEADER_LENGTH +
 #[derive(Clone)]
 pub(crate) struct About {
     pub(crate) meta: ObjectMeta,
-    pub(crate) attributes: Attributes,
+    /// As they are stored, with those that are the format's own.
+    stored: Attributes,
     pub(crate) extensions: Extensions,
 }
 
@@ -34,10 +37,19 @@ impl About {
     pub(crate) fn of(result: &GetResult) -> Self {
         Self {
             meta: result.meta.clone(),
-            attributes: show_encoding(&result.attributes),
+            stored: result.attributes.clone(),
             extensions: result.extensions.clone(),
         }
     }
+}
+
+/// What is to be read, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) location: &'a Path,
+    pub(crate) options: &'a GetOptions,
+    /// The context that the object must have.
+    pub(crate) expected: &'a EncryptionContext,
 }
 
 /// The content of an instruction file; nothing for objects that need none.
@@ -45,7 +57,8 @@ pub(crate) type InstructionFile = Option<Bytes>;
 
 /// An object that is still closed.
 pub(crate) enum Closed {
-    Encrypted(Box<dyn Opening>),
+    /// In this format.
+    Encrypted(Box<dyn Opening>, Arc<KeyedFormat>),
     /// Not encrypted in a format that the store reads, for this reason.
     Foreign(envelope::Error),
 }
@@ -59,29 +72,41 @@ pub(crate) struct Beginning {
 }
 
 impl<S: ObjectStore> EncryptedStore<S> {
+    /// The attributes that callers see.
+    pub(crate) fn shown_attributes(&self, about: &About) -> Attributes {
+        let formats = self.formats();
+        shown(&about.stored, |name| {
+            formats.iter().any(|keyed| keyed.format.owns_metadata(name))
+        })
+    }
+
     /// Fetches as much of the object's beginning as its header takes. The caller's conditions go
     /// with the first request; later ones are pinned to what it saw.
-    pub(crate) async fn beginning(
-        &self,
-        location: &Path,
-        options: &GetOptions,
-        expected: &EncryptionContext,
-    ) -> Result<Beginning> {
+    pub(crate) async fn beginning(&self, request: Request<'_>) -> Result<Beginning> {
+        let Request {
+            location, options, ..
+        } = request;
+        let lengths = self
+            .formats()
+            .iter()
+            .map(|keyed| keyed.format.beginning_length());
+        let length = lengths.max().unwrap_or_default();
         for _ in 0..TRIES {
-            let length = self.format().beginning_length().max(1);
             let first = GetOptions {
-                range: Some(GetRange::Bounded(0..length)),
-                head: false,
+                range: (length > 0).then_some(GetRange::Bounded(0..length)),
+                head: length == 0,
                 ..options.clone()
             };
             let result = match self.inner().get_opts(location, first).await {
                 Ok(result) => result,
-                Err(error) => return self.empty_object(location, options, expected, error).await,
+                Err(error) => return self.empty_object(request, error).await,
             };
             let about = About::of(&result);
-            let bytes = result.bytes().await?;
-            let complete = self.complete_header(location, options, expected, &about, bytes);
-            if let Some((object, bytes)) = complete.await? {
+            let bytes = match length {
+                0 => Bytes::new(),
+                _ => result.bytes().await?,
+            };
+            if let Some((object, bytes)) = self.complete_header(request, &about, bytes).await? {
                 return Ok(Beginning {
                     object,
                     about,
@@ -95,15 +120,16 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// Fetches more until the header is whole. Nothing when the object is another version by then.
     async fn complete_header(
         &self,
-        location: &Path,
-        options: &GetOptions,
-        expected: &EncryptionContext,
+        request: Request<'_>,
         about: &About,
         mut bytes: Bytes,
     ) -> Result<Option<(Closed, Bytes)>> {
+        let Request {
+            location, options, ..
+        } = request;
         let mut complete = bytes.len() as u64 >= about.meta.size;
         loop {
-            if let Some(object) = self.parse(location, expected, &bytes, complete)? {
+            if let Some(object) = self.parse(request, about, &bytes, complete)? {
                 return Ok(Some((object, bytes)));
             }
             let fetched = bytes.len() as u64;
@@ -118,40 +144,64 @@ impl<S: ObjectStore> EncryptedStore<S> {
         }
     }
 
-    /// What these first bytes are; nothing when they are too few to tell.
+    /// What these first bytes are; nothing when they are too few to tell. Of formats that could have
+    /// written them, the one that knows it for certain has them.
     pub(crate) fn parse(
         &self,
-        location: &Path,
-        expected_context: &EncryptionContext,
+        request: Request<'_>,
+        about: &About,
         beginning: &[u8],
         complete: bool,
     ) -> Result<Option<Closed>> {
-        let parsed = self.format().parse(Stored {
+        let location = request.location;
+        let stored = Stored {
             location,
             beginning,
             complete,
-            expected_context,
-        });
-        match parsed.map_err(Error::envelope(location))? {
-            Parsed::Opening(opening) => Ok(Some(Closed::Encrypted(opening))),
-            Parsed::Incomplete => Ok(None),
-            Parsed::Foreign(reason)
-                if self.settings().foreign_objects == ForeignObjects::Refuse =>
-            {
-                Err(Error::foreign(location, reason))
+            attributes: &about.stored,
+            extensions: &request.options.extensions,
+            expected_context: request.expected,
+        };
+        let (mut possible, mut refused, mut foreign) = (None, None, None);
+        let mut incomplete = false;
+        for keyed in self.formats() {
+            match keyed.format.parse(stored) {
+                Ok(Parsed::Opening(opening)) if opening.foreign_without_file().is_none() => {
+                    return Ok(Some(Closed::Encrypted(opening, Arc::clone(keyed))));
+                }
+                Ok(Parsed::Opening(opening)) => {
+                    possible = possible.or(Some((opening, Arc::clone(keyed))));
+                }
+                Ok(Parsed::Incomplete) => incomplete = true,
+                Ok(Parsed::Foreign(reason)) => foreign = foreign.or(Some(reason)),
+                Err(error) => refused = refused.or(Some(error)),
             }
-            Parsed::Foreign(reason) => Ok(Some(Closed::Foreign(reason))),
+        }
+        match (refused, possible, foreign) {
+            _ if incomplete => Ok(None),
+            (Some(error), ..) => Err(Error::envelope(location)(error)),
+            (None, Some((opening, keyed)), _) => Ok(Some(Closed::Encrypted(opening, keyed))),
+            (None, None, Some(reason)) => self.foreign(location, reason).map(Some),
+            (None, None, None) => Ok(None),
+        }
+    }
+
+    fn foreign(&self, location: &Path, reason: envelope::Error) -> Result<Closed> {
+        match self.settings().foreign_objects {
+            ForeignObjects::Refuse => Err(Error::foreign(location, reason)),
+            ForeignObjects::Report | ForeignObjects::Pass => Ok(Closed::Foreign(reason)),
         }
     }
 
     /// Stores refuse a range of an object without bytes, each in its own words.
     async fn empty_object(
         &self,
-        location: &Path,
-        options: &GetOptions,
-        expected: &EncryptionContext,
+        request: Request<'_>,
         error: object_store::Error,
     ) -> Result<Beginning> {
+        let Request {
+            location, options, ..
+        } = request;
         if !matches!(error, object_store::Error::Generic { .. }) || options.version.is_some() {
             return Err(error);
         }
@@ -164,7 +214,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let result = self.inner().get_opts(location, options.clone()).await?;
         let about = About::of(&result);
         let bytes = result.bytes().await?;
-        match self.parse(location, expected, &bytes, true)? {
+        match self.parse(request, &about, &bytes, true)? {
             Some(object) => Ok(Beginning {
                 object,
                 about,
@@ -174,21 +224,22 @@ impl<S: ObjectStore> EncryptedStore<S> {
         }
     }
 
-    /// The instruction file that an object needs. Nothing when the object is another version by
-    /// now, whose file is another one.
-    pub(crate) async fn instruction_file(
+    /// The object with the instruction file that it needs. Nothing when the object is another version
+    /// by now, whose file is another one.
+    pub(crate) async fn with_instruction_file(
         &self,
-        location: &Path,
-        options: &GetOptions,
+        request: Request<'_>,
         meta: &ObjectMeta,
-        object: &Closed,
-    ) -> Result<Option<InstructionFile>> {
-        let file = match object {
-            Closed::Encrypted(opening) => opening.instruction_file(),
-            Closed::Foreign(_) => None,
+        object: Closed,
+    ) -> Result<Option<(Closed, InstructionFile)>> {
+        let Request {
+            location, options, ..
+        } = request;
+        let Closed::Encrypted(opening, _) = &object else {
+            return Ok(Some((object, None)));
         };
-        let Some(file) = file else {
-            return Ok(Some(None));
+        let Some(file) = opening.instruction_file() else {
+            return Ok(Some((object, None)));
         };
         let missing = match self.inner().get(file).await {
             Ok(result) if result.meta.size > LONGEST_INSTRUCTION_FILE => {
@@ -199,7 +250,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 }
                 .into());
             }
-            Ok(result) => return result.bytes().await.map(|bytes| Some(Some(bytes))),
+            Ok(result) => {
+                let bytes = result.bytes().await?;
+                return Ok(Some((object, Some(bytes))));
+            }
             Err(error @ object_store::Error::NotFound { .. }) => error,
             Err(error) => return Err(error),
         };
@@ -209,6 +263,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
             if now.e_tag != meta.e_tag || now.last_modified != meta.last_modified {
                 return Ok(None);
             }
+        }
+        if let Some(reason) = opening.foreign_without_file() {
+            return Ok(Some((self.foreign(location, reason)?, None)));
         }
         Err(Error::InstructionFileMissing {
             location: location.clone(),
@@ -226,20 +283,20 @@ impl<S: ObjectStore> EncryptedStore<S> {
         object: Closed,
         instruction_file: InstructionFile,
         foreign: ForeignObjects,
-    ) -> Result<(Option<Opened>, usize, Box<dyn envelope::Transform + Send>)> {
+    ) -> Result<(Option<Opened>, usize, Body)> {
         match object {
-            Closed::Encrypted(opening) => {
-                let opened = opening.open(self.manager(), instruction_file).await;
+            Closed::Encrypted(opening, keyed) => {
+                let opened = opening.open(&*keyed.manager, instruction_file).await;
                 let OpenedBody {
                     opened,
                     skipped,
-                    transform,
+                    body,
                 } = opened.map_err(Error::envelope(location))?;
-                Ok((Some(opened), skipped, transform))
+                Ok((Some(opened), skipped, body))
             }
             Closed::Foreign(reason) => {
                 pass(location, reason, foreign)?;
-                Ok((None, 0, Box::new(Unchanged)))
+                Ok((None, 0, Body::Pieces(Box::new(Unchanged))))
             }
         }
     }
@@ -252,8 +309,8 @@ impl<S: ObjectStore> EncryptedStore<S> {
         instruction_file: InstructionFile,
     ) -> Result<(Option<Opened>, Box<dyn Ranges>)> {
         match object {
-            Closed::Encrypted(opening) => {
-                let opened = opening.open_for_ranges(self.manager(), instruction_file);
+            Closed::Encrypted(opening, keyed) => {
+                let opened = opening.open_for_ranges(&*keyed.manager, instruction_file);
                 let opened = opened.await.map_err(Error::envelope(location))?;
                 Ok((Some(opened.opened), opened.ranges))
             }

@@ -10,6 +10,22 @@ pub(crate) type ByteStream = BoxStream<'static, Result<Bytes>>;
 /// `object_store` have 8 KiB, each read on another thread.
 #[cfg(all(feature = "fs", not(target_arch = "wasm32")))]
 pub(crate) fn body(result: GetResult) -> ByteStream {
+    match result.payload {
+        object_store::GetResultPayload::File(file, path) => {
+            pieces(file, path, result.meta, result.range)
+        }
+        _ => result.into_stream(),
+    }
+}
+
+/// This range of a file. The path is for errors.
+#[cfg(all(feature = "fs", not(target_arch = "wasm32")))]
+pub(crate) fn pieces(
+    file: std::fs::File,
+    path: std::path::PathBuf,
+    meta: object_store::ObjectMeta,
+    range: std::ops::Range<u64>,
+) -> ByteStream {
     use futures::stream::{StreamExt, try_unfold};
     use object_store::{Attributes, Error, Extensions, GetResultPayload};
 
@@ -18,11 +34,8 @@ pub(crate) fn body(result: GetResult) -> ByteStream {
     /// Bytes of a file that are read at once.
     const PIECE: u64 = 1 << 20;
 
-    let GetResultPayload::File(file, path) = result.payload else {
-        return result.into_stream();
-    };
-    let (meta, end) = (result.meta, result.range.end);
-    try_unfold(result.range.start, move |start| {
+    let end = range.end;
+    try_unfold(range.start, move |start| {
         let range = start..end.min(start.saturating_add(PIECE));
         let copied = file.try_clone().map_err(|error| Error::Generic {
             store: STORE,

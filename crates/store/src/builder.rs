@@ -7,13 +7,15 @@ use crate::encrypted_store::EncryptedStore;
 use crate::foreign::ForeignObjects;
 use crate::format::Format;
 use crate::framed::Framed;
+use crate::keyed_format::KeyedFormat;
 use crate::settings::{ListedSizes, Settings};
 
 /// Sets up an [`EncryptedStore`].
 #[derive(Debug)]
 pub struct EncryptedStoreBuilder<S> {
     store: S,
-    format: Arc<dyn Format>,
+    format: Box<dyn Format>,
+    also_read: Vec<Arc<KeyedFormat>>,
     settings: Settings,
 }
 
@@ -21,7 +23,8 @@ impl<S> EncryptedStoreBuilder<S> {
     pub(crate) fn new(store: S) -> Self {
         Self {
             store,
-            format: Arc::new(Framed::new()),
+            format: Box::new(Framed::new()),
+            also_read: Vec::new(),
             settings: Settings::default(),
         }
     }
@@ -29,7 +32,22 @@ impl<S> EncryptedStoreBuilder<S> {
     /// Writes and reads objects in this format.
     #[must_use]
     pub fn format(mut self, format: impl Format) -> Self {
-        self.format = Arc::new(format);
+        self.format = Box::new(format);
+        self
+    }
+
+    /// Reads objects in this format too, with keys of its own. Of formats that could each have
+    /// written an object, the one that knows it for certain reads it.
+    #[must_use]
+    pub fn also_read(
+        mut self,
+        format: impl Format,
+        manager: impl MaterialsManager + 'static,
+    ) -> Self {
+        self.also_read.push(Arc::new(KeyedFormat {
+            format: Box::new(format),
+            manager: Box::new(manager),
+        }));
         self
     }
 
@@ -84,6 +102,10 @@ impl<S> EncryptedStoreBuilder<S> {
     /// The store, with these keys.
     #[must_use]
     pub fn build(self, manager: impl MaterialsManager + 'static) -> EncryptedStore<S> {
-        EncryptedStore::from_parts(self.store, manager, self.format, self.settings)
+        let writing = KeyedFormat {
+            format: self.format,
+            manager: Box::new(manager),
+        };
+        EncryptedStore::from_parts(self.store, writing, self.also_read, self.settings)
     }
 }

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::foreign::ForeignObjects;
 use crate::format::Format;
 use crate::header_cache::HeaderCache;
+use crate::keyed_format::KeyedFormat;
 use crate::settings::{ListedSizes, Settings};
 
 /// An object store over another one that sees only ciphertext.
@@ -35,8 +36,9 @@ pub struct EncryptedStore<S> {
 
 struct Shared<S> {
     inner: S,
-    manager: Box<dyn MaterialsManager>,
-    format: Arc<dyn Format>,
+    /// The format that is written, and then those that are read too.
+    formats: Vec<Arc<KeyedFormat>>,
+    writing: Arc<KeyedFormat>,
     settings: Settings,
     headers: HeaderCache,
 }
@@ -57,15 +59,17 @@ impl<S> EncryptedStore<S> {
 
     pub(crate) fn from_parts(
         inner: S,
-        manager: impl MaterialsManager + 'static,
-        format: Arc<dyn Format>,
+        writing: KeyedFormat,
+        also_read: Vec<Arc<KeyedFormat>>,
         settings: Settings,
     ) -> Self {
+        let writing = Arc::new(writing);
+        let formats = std::iter::once(Arc::clone(&writing)).chain(also_read);
         Self {
             shared: Arc::new(Shared {
                 inner,
-                manager: Box::new(manager),
-                format,
+                formats: formats.collect(),
+                writing,
                 headers: HeaderCache::new(settings.header_lifetime),
                 settings,
             }),
@@ -76,12 +80,19 @@ impl<S> EncryptedStore<S> {
         &self.shared.inner
     }
 
+    /// The keys of new objects.
     pub(crate) fn manager(&self) -> &dyn MaterialsManager {
-        &*self.shared.manager
+        &*self.shared.writing.manager
     }
 
+    /// The format of new objects.
     pub(crate) fn format(&self) -> &dyn Format {
-        &*self.shared.format
+        &*self.shared.writing.format
+    }
+
+    /// Every format that is read, the written one first.
+    pub(crate) fn formats(&self) -> &[Arc<KeyedFormat>] {
+        &self.shared.formats
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -105,7 +116,7 @@ impl<S: fmt::Debug> fmt::Debug for EncryptedStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncryptedStore")
             .field("inner", self.inner())
-            .field("format", &self.shared.format)
+            .field("formats", &self.shared.formats)
             .field("settings", self.settings())
             .finish_non_exhaustive()
     }
@@ -140,15 +151,11 @@ impl<S: ObjectStore> EncryptedStore<S> {
 
     /// Sizes to look up at once; nothing when they are computed.
     fn lookups(&self) -> Option<usize> {
-        match (
-            self.settings().listed_sizes,
-            self.settings().foreign_objects,
-        ) {
-            (ListedSizes::LookedUp { concurrency }, _) => Some(concurrency.max(1)),
-            (ListedSizes::Computed, ForeignObjects::Refuse) => None,
-            (ListedSizes::Computed, ForeignObjects::Report | ForeignObjects::Pass) => {
-                Some(DEFAULT_LOOKUPS)
-            }
+        let refused = self.settings().foreign_objects == ForeignObjects::Refuse;
+        match self.settings().listed_sizes {
+            ListedSizes::LookedUp { concurrency } => Some(concurrency.max(1)),
+            ListedSizes::Computed if refused && self.formats().len() == 1 => None,
+            ListedSizes::Computed => Some(DEFAULT_LOOKUPS),
         }
     }
 
@@ -159,14 +166,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let store = self.clone();
         let hidden = self.clone();
         listed
-            .try_filter(move |meta| {
-                ready(
-                    hidden
-                        .format()
-                        .object_of_instruction_file(&meta.location)
-                        .is_none(),
-                )
-            })
+            .try_filter(move |meta| ready(!hidden.is_instruction_file(&meta.location)))
             .map_ok(move |meta| store.clone().plain_meta(meta))
             .try_buffered(self.lookups().unwrap_or(1))
             .try_filter_map(|meta| ready(Ok(meta)))

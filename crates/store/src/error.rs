@@ -76,9 +76,9 @@ pub enum Error {
         /// The longest that is read, in bytes.
         maximum: u64,
     },
-    /// A framed header is never rewritten.
+    /// The object itself holds its keys, and is never rewritten.
     #[error(
-        "{location}: its keys are in its header, which is never rewritten; use reencrypt instead"
+        "{location}: its keys are in the object itself, which is never rewritten; use reencrypt instead"
     )]
     KeysInHeader {
         /// The object.
@@ -86,11 +86,41 @@ pub enum Error {
     },
     /// An object's length does not tell its plaintext's.
     #[error(
-        "{location}: headers are not padded, so a listing cannot compute sizes; look them up with ListedSizes::LookedUp"
+        "{location}: the object's length does not tell its plaintext's; in listings look sizes up with ListedSizes::LookedUp, and read objects that do not tell it at all"
     )]
     SizeUnknown {
         /// The object.
         location: Path,
+    },
+    /// The object's metadata has a name that the format keeps for itself.
+    #[error("{location}: metadata of the name {name:?} belongs to the format; choose another name")]
+    ReservedMetadata {
+        /// The object.
+        location: Path,
+        /// The name.
+        name: String,
+    },
+    /// The object cannot wait in memory until it verified, and may not wait elsewhere.
+    #[error(
+        "{location}: {length} bytes must be seen before the first can be released, above the {maximum} that may wait in memory; raise that limit, let objects wait in temporary files, or allow delayed authentication by name"
+    )]
+    TooLongToWait {
+        /// The object.
+        location: Path,
+        /// Its stored length in bytes.
+        length: u64,
+        /// Bytes that may wait.
+        maximum: u64,
+    },
+    /// The store sent more bytes than it said.
+    #[error(
+        "{location}: the store sent more than the {length} bytes that it announced; read it again"
+    )]
+    LongerThanTold {
+        /// The object.
+        location: Path,
+        /// The announced length in bytes.
+        length: u64,
     },
     /// The range is not one of the plaintext.
     #[error("{location}: {source}")]
@@ -170,6 +200,11 @@ impl Error {
             source: Box::new(source),
         }
         .into()
+    }
+
+    pub(crate) fn longer_than_told(location: &Path, length: u64) -> object_store::Error {
+        let location = location.clone();
+        Self::LongerThanTold { location, length }.into()
     }
 
     pub(crate) fn changes(location: &Path) -> object_store::Error {

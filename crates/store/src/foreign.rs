@@ -31,7 +31,7 @@ pub struct NotEncrypted;
 pub(crate) struct StoredRanges;
 
 impl Ranges for StoredRanges {
-    fn plaintext_length(&self, object_length: u64) -> Result<u64> {
+    fn plaintext_length(&self, object_length: u64, _: &[u8]) -> Result<u64> {
         Ok(object_length)
     }
 

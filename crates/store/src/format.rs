@@ -9,8 +9,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use envelope::{EncryptionContext, Error, MaterialsManager, Result, Transform};
-use object_store::ObjectMeta;
 use object_store::path::Path;
+use object_store::{Attributes, Extensions, ObjectMeta};
 
 use crate::inspection::Inspection;
 use crate::opened::Opened;
@@ -25,7 +25,22 @@ pub trait Format: Debug + Send + Sync + 'static {
     /// callers; nothing for any other.
     fn object_of_instruction_file(&self, location: &Path) -> Option<Path>;
 
-    /// Bytes of an object's beginning that [`parse`](Self::parse) usually needs.
+    /// The instruction files that an object at this place may have, whatever the object says. None
+    /// when only the object tells, which is then asked.
+    fn instruction_files_of(&self, location: &Path) -> Vec<Path> {
+        let _ = location;
+        Vec::new()
+    }
+
+    /// Whether an object's metadata of this name is the format's own. It is hidden from readers, and
+    /// whoever writes must not use it.
+    fn owns_metadata(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
+    /// Bytes of an object's beginning that [`parse`](Self::parse) usually needs. None when
+    /// attributes tell.
     fn beginning_length(&self) -> u64;
 
     /// Length of the plaintext of an object of this store that is `object_length` bytes long.
@@ -57,6 +72,8 @@ pub struct NewObject<'a> {
     pub context: &'a EncryptionContext,
     /// Length of the plaintext in bytes, where it is known beforehand.
     pub plaintext_length: Option<u64>,
+    /// The caller's own attributes.
+    pub attributes: &'a Attributes,
 }
 
 /// How a new object is to be written.
@@ -65,14 +82,28 @@ pub struct Sealed {
     pub body: Box<dyn Transform + Send>,
     /// Length of the object in bytes, where the plaintext's was told.
     pub capacity: Option<usize>,
-    /// What must be written before the object, and where.
-    pub instruction_file: Option<(Path, Bytes)>,
+    /// Names and values of the object's metadata that the format adds.
+    pub metadata: Vec<(String, String)>,
+    /// What must be written before the object.
+    pub instruction_file: Option<InstructionFile>,
+}
+
+/// The keys of an object, beside it.
+#[derive(Debug, Clone)]
+pub struct InstructionFile {
+    /// Where it is.
+    pub location: Path,
+    /// Its bytes.
+    pub content: Bytes,
+    /// Names and values of its metadata.
+    pub metadata: Vec<(String, String)>,
 }
 
 impl Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sealed")
             .field("capacity", &self.capacity)
+            .field("metadata", &self.metadata)
             .field("instruction_file", &self.instruction_file)
             .finish_non_exhaustive()
     }
@@ -87,6 +118,10 @@ pub struct Stored<'a> {
     pub beginning: &'a [u8],
     /// Whether these are all of its bytes.
     pub complete: bool,
+    /// Its attributes.
+    pub attributes: &'a Attributes,
+    /// What the reader wishes beside, for formats that know such wishes.
+    pub extensions: &'a Extensions,
     /// The context that the reader expects.
     pub expected_context: &'a EncryptionContext,
 }
@@ -109,14 +144,25 @@ pub trait Opening: Debug + Send + Sync {
     /// must fetch it.
     fn instruction_file(&self) -> Option<&Path>;
 
+    /// Why the object is none of the format's when that file is missing. Nothing when it is one for
+    /// certain.
+    fn foreign_without_file(&self) -> Option<Error> {
+        None
+    }
+
     /// Where that file must be when the object is copied to `location`.
     fn instruction_file_at(&self, location: &Path) -> Option<Path>;
 
-    /// Length of the plaintext in bytes, as claimed by an object of `object_length` bytes.
+    /// Length of the plaintext in bytes, as claimed by an object of `object_length` bytes. Nothing
+    /// when only a key tells. `instruction_file` is the content of that file.
     ///
     /// # Errors
     /// When no such object has this length.
-    fn plaintext_length(&self, object_length: u64) -> Result<u64>;
+    fn plaintext_length(
+        &self,
+        object_length: u64,
+        instruction_file: Option<&Bytes>,
+    ) -> Result<Option<u64>>;
 
     /// What the object claims about itself. `instruction_file` is the content of that file.
     ///
@@ -144,7 +190,7 @@ pub trait Opening: Debug + Send + Sync {
         instruction_file: Option<Bytes>,
     ) -> Result<OpenedRanges>;
 
-    /// The content of an instruction file that opens the same object with keys of `to`.
+    /// An instruction file that opens the same object with keys of `to`.
     ///
     /// # Errors
     /// As [`open`](Self::open), and those of `to`.
@@ -153,26 +199,101 @@ pub trait Opening: Debug + Send + Sync {
         manager: &dyn MaterialsManager,
         to: &dyn MaterialsManager,
         instruction_file: Bytes,
-    ) -> Result<Bytes>;
+    ) -> Result<InstructionFile>;
 }
 
 /// An object that is read from its beginning to its end.
+#[derive(Debug)]
 pub struct OpenedBody {
     /// What opened it.
     pub opened: Opened,
     /// Bytes of the object before the transform's first.
     pub skipped: usize,
-    /// Turns the object's bytes into plaintext, and releases none before it verified.
+    /// Turns the object's bytes into plaintext.
+    pub body: Body,
+}
+
+/// Turns an object's bytes into plaintext.
+pub enum Body {
+    /// Piece by piece: each is released when it verified, or at once where the format was told to
+    /// do so by name.
+    Pieces(Box<dyn Transform + Send>),
+    /// Not before the end was seen. Until then the object waits as it is.
+    Whole(Box<dyn WholeBody>, Waiting),
+}
+
+impl Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pieces(_) => "Pieces",
+            Self::Whole(..) => "Whole",
+        })
+    }
+}
+
+/// Opens an object that can be trusted only when all of it was seen.
+pub trait WholeBody: Send {
+    /// Opens all of the object at once: the fast way.
+    ///
+    /// # Errors
+    /// When it is not authentic.
+    fn open_at_once(self: Box<Self>, object: Vec<u8>) -> Result<Vec<u8>>;
+
+    /// Takes the object's next bytes, to be verified.
+    ///
+    /// # Errors
+    /// When the object cannot be authentic any more.
+    fn verify(&mut self, object: &[u8]) -> Result<()>;
+
+    /// Ends the object. What comes out opens the same bytes, once more from the first on.
+    ///
+    /// # Errors
+    /// When it is not authentic.
+    fn verified(self: Box<Self>) -> Result<VerifiedBody>;
+}
+
+/// Opens an object that verified.
+pub struct VerifiedBody {
+    /// Length of the plaintext in bytes.
+    pub plaintext_length: u64,
+    /// Turns the object's bytes into plaintext, without looking whether they are authentic.
     pub transform: Box<dyn Transform + Send>,
 }
 
-impl Debug for OpenedBody {
+impl Debug for VerifiedBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenedBody")
-            .field("opened", &self.opened)
-            .field("skipped", &self.skipped)
+        f.debug_struct("VerifiedBody")
+            .field("plaintext_length", &self.plaintext_length)
             .finish_non_exhaustive()
     }
+}
+
+/// Where an object waits until it verified, as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The longest object that waits in memory, in bytes.
+    pub in_memory: u64,
+    /// What happens to longer ones.
+    pub longer: Longer,
+}
+
+/// 64 MiB, and temporary files for longer objects.
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            in_memory: 64 << 20,
+            longer: Longer::TemporaryFile,
+        }
+    }
+}
+
+/// What happens to an object that is too long to wait in memory until it verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Longer {
+    /// It waits, encrypted as it is, in a file without a name in the system's temporary folder.
+    TemporaryFile,
+    /// Reading it is an error.
+    Refused,
 }
 
 /// An object of which any parts are read.
@@ -186,11 +307,19 @@ pub struct OpenedRanges {
 
 /// Reads parts of one object. It serves any number of them.
 pub trait Ranges: Debug + Send + Sync {
-    /// Length of the plaintext in bytes, of an object of `object_length` bytes.
+    /// The bytes of an object of `object_length` bytes that tell the length of its plaintext. None
+    /// when the object's length tells.
+    fn length_bytes(&self, object_length: u64) -> Range<u64> {
+        let _ = object_length;
+        0..0
+    }
+
+    /// Length of the plaintext in bytes, of an object of `object_length` bytes that has `bytes`
+    /// where [`length_bytes`](Self::length_bytes) says.
     ///
     /// # Errors
     /// When no such object has this length.
-    fn plaintext_length(&self, object_length: u64) -> Result<u64>;
+    fn plaintext_length(&self, object_length: u64, bytes: &[u8]) -> Result<u64>;
 
     /// How a range of the plaintext is read. Pure arithmetic.
     ///
@@ -203,7 +332,8 @@ pub trait Ranges: Debug + Send + Sync {
 pub struct OpenedRange {
     /// The bytes of the object that are needed.
     pub stored: Range<u64>,
-    /// Turns them into the plaintext of the range, and releases none before it verified.
+    /// Turns them into the plaintext of the range, and releases none before it verified, unless the
+    /// format was told to do so by name.
     pub transform: Box<dyn Transform + Send>,
 }
 

@@ -11,8 +11,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use crate::format::{
-    Format, NewObject, OpenedBody, OpenedRange, OpenedRanges, Opening, Parsed, Ranges, Sealed,
-    Stored,
+    Body, Format, InstructionFile, NewObject, OpenedBody, OpenedRange, OpenedRanges, Opening,
+    Parsed, Ranges, Sealed, Stored,
 };
 use crate::inspection::Inspection;
 use crate::instruction_file::{
@@ -196,6 +196,7 @@ impl Format for Framed {
             location,
             context,
             plaintext_length,
+            ..
         } = object;
         if context.get(INSTRUCTION_FILE_CONTEXT_KEY).is_some() {
             return Err(RESERVED_CONTEXT_KEY);
@@ -209,7 +210,11 @@ impl Format for Framed {
         let key = NewObjectKey::generate(manager, context, sealing).await?;
         let options = self.sealing_object(key.stored_context);
         let encryptor = encryptor(&key.keyring, &options, plaintext_length).await?;
-        let file = (key.name.at(location), key.instruction_file);
+        let file = InstructionFile {
+            location: key.name.at(location),
+            content: key.instruction_file,
+            metadata: Vec::new(),
+        };
         Ok(sealed(encryptor, plaintext_length, Some(file)))
     }
 
@@ -260,13 +265,14 @@ async fn encryptor(
 fn sealed(
     encryptor: Encryptor,
     plaintext_length: Option<u64>,
-    instruction_file: Option<(Path, Bytes)>,
+    instruction_file: Option<InstructionFile>,
 ) -> Sealed {
     Sealed {
         capacity: plaintext_length
             .and_then(|length| usize::try_from(length).ok())
             .map(|length| encryptor.message_length(length)),
         body: Box::new(encryptor),
+        metadata: Vec::new(),
         instruction_file,
     }
 }
@@ -340,8 +346,8 @@ impl Opening for FramedOpening {
         self.file.as_ref().map(|(_, name)| name.at(location))
     }
 
-    fn plaintext_length(&self, object_length: u64) -> Result<u64> {
-        self.layout()?.plaintext_len(object_length)
+    fn plaintext_length(&self, object_length: u64, _: Option<&Bytes>) -> Result<Option<u64>> {
+        self.layout()?.plaintext_len(object_length).map(Some)
     }
 
     fn inspect(&self, meta: ObjectMeta, instruction_file: Option<Bytes>) -> Result<Inspection> {
@@ -351,22 +357,20 @@ impl Opening for FramedOpening {
             .transpose()?;
         let keys = file.as_ref().unwrap_or(&self.header).claims();
         let claims = self.header.claims();
-        Ok(Inspection {
-            format: match self.file {
-                Some(_) => WITH_FILE,
-                None => FRAMED,
-            },
-            version: claims.version(),
-            suite: claims.suite(),
-            message_id: claims.message_id().to_vec(),
-            context: claims.context().clone(),
-            encrypted_data_keys: keys.encrypted_data_keys().to_vec(),
-            frame_length: claims.frame_length(),
-            header_length: self.header.length() as u64,
-            instruction_file: self.instruction_file().cloned(),
-            plaintext_length: self.plaintext_length(meta.size).ok(),
-            meta,
-        })
+        let format = match self.file {
+            Some(_) => WITH_FILE,
+            None => FRAMED,
+        };
+        let mut inspection = Inspection::new(format, claims.version(), claims.suite(), meta);
+        inspection.message_id = claims.message_id().to_vec();
+        inspection.context = claims.context().clone();
+        inspection.encrypted_data_keys = keys.encrypted_data_keys().to_vec();
+        inspection.frame_length = Some(claims.frame_length());
+        inspection.header_length = self.header.length() as u64;
+        inspection.instruction_file = self.instruction_file().cloned();
+        let length = self.layout()?.plaintext_len(inspection.meta.size);
+        inspection.plaintext_length = length.ok();
+        Ok(inspection)
     }
 
     async fn open(
@@ -378,7 +382,7 @@ impl Opening for FramedOpening {
         Ok(OpenedBody {
             opened,
             skipped: header.length(),
-            transform: Box::new(header.verify(materials)?),
+            body: Body::Pieces(Box::new(header.verify(materials)?)),
         })
     }
 
@@ -399,8 +403,8 @@ impl Opening for FramedOpening {
         manager: &dyn MaterialsManager,
         to: &dyn MaterialsManager,
         instruction_file: Bytes,
-    ) -> Result<Bytes> {
-        let Some((_, name)) = &self.file else {
+    ) -> Result<InstructionFile> {
+        let Some((location, name)) = &self.file else {
             return Err(Error::InvalidOption {
                 what: "an object to be wrapped anew",
                 reason: "must have an instruction file",
@@ -408,20 +412,24 @@ impl Opening for FramedOpening {
         };
         let sealing = |context| self.format.sealing(context);
         let (managers, expected) = ((manager, to), &self.expected_context);
-        ObjectKey::rewrap(
+        let content = ObjectKey::rewrap(
             managers,
             name,
             &instruction_file,
             expected,
             self.options(),
             sealing,
-        )
-        .await
+        );
+        Ok(InstructionFile {
+            location: location.clone(),
+            content: content.await?,
+            metadata: Vec::new(),
+        })
     }
 }
 
 impl Ranges for RangeDecryptor {
-    fn plaintext_length(&self, object_length: u64) -> Result<u64> {
+    fn plaintext_length(&self, object_length: u64, _: &[u8]) -> Result<u64> {
         self.layout().plaintext_len(object_length)
     }
 

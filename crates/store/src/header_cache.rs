@@ -16,6 +16,8 @@ const CAPACITY: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct VerifiedHeader {
     pub(crate) ranges: Box<dyn Ranges>,
+    /// In bytes, as claimed.
+    pub(crate) plaintext_length: u64,
     /// Nothing of an object that is passed on as it is stored.
     pub(crate) opened: Option<Opened>,
     /// The inner store's, sizes and ETag of the ciphertext.

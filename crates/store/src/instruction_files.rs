@@ -12,50 +12,68 @@ use futures::future::ready;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyMode, CopyOptions, Error as StoreError, GetOptions, ObjectStore, ObjectStoreExt, PutResult,
-    RenameOptions, RenameTargetMode, Result,
+    Attribute, Attributes, CopyMode, CopyOptions, Error as StoreError, GetOptions, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutOptions, PutResult, RenameOptions, RenameTargetMode, Result,
 };
 
-use crate::beginning::{Closed, TRIES};
+use crate::attributes::stored;
+use crate::beginning::{Closed, Request, TRIES};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
-use crate::format::Opening;
+use crate::format::{InstructionFile, Opening};
 
 /// Objects that are deleted at once when their headers must be read first.
 const DELETES: usize = 16;
 
 impl<S: ObjectStore> EncryptedStore<S> {
+    /// Whether an object at this place would be an instruction file of any format.
+    pub(crate) fn is_instruction_file(&self, location: &Path) -> bool {
+        let mut formats = self.formats().iter();
+        formats.any(|keyed| keyed.format.object_of_instruction_file(location).is_some())
+    }
+
+    /// The files that an object at this place may have, whatever it is.
+    fn files_by_place(&self, location: &Path) -> Vec<Path> {
+        let formats = self.formats().iter();
+        formats
+            .flat_map(|keyed| keyed.format.instruction_files_of(location))
+            .collect()
+    }
+
     /// Nothing is written over an instruction file.
     pub(crate) fn check_not_reserved(&self, location: &Path) -> Result<()> {
-        match self.format().object_of_instruction_file(location) {
-            Some(_) => Err(Error::ReservedPath {
+        match self.is_instruction_file(location) {
+            true => Err(Error::ReservedPath {
                 location: location.clone(),
             }
             .into()),
-            None => Ok(()),
+            false => Ok(()),
         }
     }
 
     /// Instruction files are hidden: as far as a caller can see there is no such object.
     pub(crate) fn check_shown(&self, location: &Path) -> Result<()> {
-        match self.format().object_of_instruction_file(location) {
-            Some(_) => Err(StoreError::NotFound {
+        match self.is_instruction_file(location) {
+            true => Err(StoreError::NotFound {
                 path: location.to_string(),
                 source: Box::new(Error::ReservedPath {
                     location: location.clone(),
                 }),
             }),
-            None => Ok(()),
+            false => Ok(()),
         }
     }
 
     /// The object as it is now; nothing when there is none, or none of ours.
     async fn opening(&self, location: &Path) -> Result<Option<Box<dyn Opening>>> {
-        let options = GetOptions::default();
-        let expected = envelope::EncryptionContext::default();
-        match self.beginning(location, &options, &expected).await {
+        let request = Request {
+            location,
+            options: &GetOptions::default(),
+            expected: &envelope::EncryptionContext::default(),
+        };
+        match self.beginning(request).await {
             Ok(beginning) => Ok(match beginning.object {
-                Closed::Encrypted(opening) => Some(opening),
+                Closed::Encrypted(opening, _) => Some(opening),
                 Closed::Foreign(_) => None,
             }),
             Err(StoreError::NotFound { .. }) => Ok(None),
@@ -80,30 +98,135 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let _ = self.inner().delete(file).await;
     }
 
-    /// Writes an object behind its instruction file, and drops the file of the object that was
-    /// there before.
-    pub(crate) async fn write_with_file<F>(
+    /// Writes an object, behind its instruction file if it has one, and drops the file of the object
+    /// that was there before. With `create` the write fails where there is an object already.
+    pub(crate) async fn write<F>(
         &self,
         location: &Path,
-        file: (Path, bytes::Bytes),
+        file: Option<InstructionFile>,
+        create: bool,
         write: F,
     ) -> Result<PutResult>
     where
         F: Future<Output = Result<PutResult>> + Send,
     {
+        let Some(file) = file else {
+            let written = write.await?;
+            self.drop_files_of_before(location, None).await;
+            return Ok(written);
+        };
+        if self.files_by_place(location).contains(&file.location) {
+            let current = file.location.clone();
+            let write = self.write_over_file(location, file, create, write);
+            let written = write.await?;
+            self.drop_files_of_before(location, Some(&current)).await;
+            return Ok(written);
+        }
         let before = self.current_file(location).await?;
-        let (file, content) = file;
-        self.inner().put(&file, content.into()).await?;
+        self.put_file(&file).await?;
         let written = write.await;
         let unused = match written {
             Ok(_) => before,
-            Err(_) if is_untouched(&written) => Some(file),
+            Err(_) if is_untouched(&written) => Some(file.location),
             Err(_) => None,
         };
         if let Some(unused) = unused {
             self.drop_unless_current(location, &unused).await;
         }
         written
+    }
+
+    /// As [`write`](Self::write), where the file of the object before may have the same name. It is
+    /// put back when the object is still there after all.
+    async fn write_over_file<T, F>(
+        &self,
+        location: &Path,
+        file: InstructionFile,
+        create: bool,
+        write: F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        let object_before = match self.inner().head(location).await {
+            Ok(_) if create => {
+                return Err(StoreError::AlreadyExists {
+                    path: location.to_string(),
+                    source: "the object is there".into(),
+                });
+            }
+            Ok(meta) => Some(meta),
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let file_before = match object_before {
+            Some(_) => self.stored_file(&file.location).await?,
+            None => None,
+        };
+        self.put_file(&file).await?;
+        let written = write.await;
+        if written.is_err() {
+            self.put_back(location, &file, object_before, file_before)
+                .await;
+        }
+        written
+    }
+
+    /// Undoes the change of an instruction file whose object was not written. What fails here leaves
+    /// what the first error left.
+    async fn put_back(
+        &self,
+        location: &Path,
+        file: &InstructionFile,
+        object_before: Option<ObjectMeta>,
+        file_before: Option<InstructionFile>,
+    ) {
+        let untouched = match (self.inner().head(location).await, &object_before) {
+            (Ok(now), Some(before)) => {
+                now.e_tag == before.e_tag && now.last_modified == before.last_modified
+            }
+            (Err(StoreError::NotFound { .. }), None) => true,
+            _ => false,
+        };
+        // Another client may have written its own since.
+        let ours = matches!(self.stored_file(&file.location).await,
+            Ok(Some(now)) if now.content == file.content);
+        match file_before {
+            Some(before) if untouched && ours => {
+                let _ = self.put_file(&before).await;
+            }
+            None if untouched && ours => self.drop_file(&file.location).await,
+            _ => {}
+        }
+    }
+
+    async fn put_file(&self, file: &InstructionFile) -> Result<PutResult> {
+        let options = PutOptions::from(stored(&Attributes::new(), file.metadata.clone()));
+        let content = file.content.clone().into();
+        self.inner()
+            .put_opts(&file.location, content, options)
+            .await
+    }
+
+    /// An instruction file as it is stored; nothing when there is none.
+    async fn stored_file(&self, location: &Path) -> Result<Option<InstructionFile>> {
+        let result = match self.inner().get(location).await {
+            Ok(result) => result,
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let metadata = result
+            .attributes
+            .iter()
+            .filter_map(|(name, value)| match name {
+                Attribute::Metadata(name) => Some((name.to_string(), value.to_string())),
+                _ => None,
+            });
+        Ok(Some(InstructionFile {
+            location: location.clone(),
+            metadata: metadata.collect(),
+            content: result.bytes().await?,
+        }))
     }
 
     /// Copies and renames move ciphertext with its keys, which a bound path forbids.
@@ -128,13 +251,26 @@ impl<S: ObjectStore> EncryptedStore<S> {
     ) -> Result<()> {
         self.check_movable(from, to)?;
         for _ in 0..TRIES {
-            let Some(opening) = self.opening(from).await? else {
-                return self.inner().copy_opts(from, to, options).await;
+            let opening = self.opening(from).await?;
+            let files = opening.as_ref().and_then(|opening| {
+                Some((
+                    opening.instruction_file()?,
+                    opening.instruction_file_at(to)?,
+                ))
+            });
+            let (Some(opening), Some((source, target))) = (&opening, files) else {
+                return self.copy_alone(from, to, options).await;
             };
-            let (source, target) = (opening.instruction_file(), opening.instruction_file_at(to));
-            let (Some(source), Some(target)) = (source, target) else {
-                return self.inner().copy_opts(from, to, options).await;
-            };
+            if self.files_by_place(to).contains(&target) {
+                let source = source.clone();
+                let optional = opening.foreign_without_file().is_some();
+                let copied =
+                    self.copy_over_file((from, &source), (to, &target), optional, &options);
+                match copied.await? {
+                    true => return Ok(()),
+                    false => continue,
+                }
+            }
             // What must not be overwritten may have its keys under the same name.
             if options.mode == CopyMode::Create && self.inner().head(to).await.is_ok() {
                 return self.inner().copy_opts(from, to, options).await;
@@ -172,6 +308,61 @@ impl<S: ObjectStore> EncryptedStore<S> {
         Err(Error::changes(from))
     }
 
+    /// Copies an object that has no instruction file, and drops the one of the object that was at
+    /// `to` before, as far as the place tells it.
+    async fn copy_alone(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner().copy_opts(from, to, options).await?;
+        self.drop_files_of_before(to, None).await;
+        Ok(())
+    }
+
+    /// Drops the files that the object at this place before may have had, and the one that is there
+    /// now, whose file is `current`, does not need.
+    async fn drop_files_of_before(&self, location: &Path, current: Option<&Path>) {
+        for file in self.files_by_place(location) {
+            if Some(&file) != current && self.inner().head(&file).await.is_ok() {
+                self.drop_unless_current(location, &file).await;
+            }
+        }
+    }
+
+    /// Copies an object and its file to where a file may have the same name already. False when the
+    /// source changed meanwhile. With `optional` the object may be one that has no file.
+    async fn copy_over_file(
+        &self,
+        (from, source): (&Path, &Path),
+        (to, target): (&Path, &Path),
+        optional: bool,
+        options: &CopyOptions,
+    ) -> Result<bool> {
+        let Some(file) = self.stored_file(source).await? else {
+            if !optional {
+                return Ok(false);
+            }
+            self.copy_alone(from, to, options.clone()).await?;
+            return Ok(true);
+        };
+        if source == target {
+            self.inner().copy_opts(from, to, options.clone()).await?;
+            return Ok(true);
+        }
+        let content = file.content.clone();
+        let file = InstructionFile {
+            location: target.clone(),
+            ..file
+        };
+        let create = options.mode == CopyMode::Create;
+        let copy = self.inner().copy_opts(from, to, options.clone());
+        self.write_over_file(to, file, create, copy).await?;
+        let now = self.stored_file(source).await?;
+        let unchanged = now.is_some_and(|now| now.content == content);
+        // It is copied once more, and what was made is no object of somebody else.
+        if !unchanged && create {
+            self.inner().delete(to).await?;
+        }
+        Ok(unchanged)
+    }
+
     /// Copies an instruction file. False when it is gone: its object was overwritten.
     async fn copy_file(&self, from: &Path, to: &Path) -> Result<bool> {
         if from == to {
@@ -204,7 +395,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
         self.check_movable(from, to)?;
         let opening = self.opening(from).await?;
         let Some(file) = opening.and_then(|opening| opening.instruction_file().cloned()) else {
-            return self.inner().rename_opts(from, to, options).await;
+            self.inner().rename_opts(from, to, options).await?;
+            self.drop_files_of_before(to, None).await;
+            return Ok(());
         };
         if from == to {
             // Stores differ in what is left of it.
@@ -233,21 +426,43 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let store = self.clone();
         let shown = locations
             .and_then(move |location| ready(store.check_shown(&location).map(|()| location)));
-        if !self.format().writes_instruction_files() {
-            return self.inner().delete_stream(shown.boxed());
+        let mut formats = self.formats().iter();
+        if formats.any(|keyed| keyed.format.writes_instruction_files()) {
+            let store = self.clone();
+            return shown
+                .map_ok(move |location| store.clone().delete_with_file(location))
+                .try_buffered(DELETES)
+                .boxed();
         }
         let store = self.clone();
-        shown
-            .map_ok(move |location| store.clone().delete_with_file(location))
-            .try_buffered(DELETES)
-            .boxed()
+        // An error keeps its place among the answers.
+        let with_files = move |deleted: Result<Path>| {
+            let store = store.clone();
+            async move { store.delete_files_by_place(deleted?).await }
+        };
+        let deleted = self.inner().delete_stream(shown.boxed());
+        deleted.map(with_files).buffered(DELETES).boxed()
     }
 
     async fn delete_with_file(self, location: Path) -> Result<Path> {
-        let file = self.current_file(&location).await?;
+        let file = match self.files_by_place(&location).is_empty() {
+            true => self.current_file(&location).await?,
+            false => None,
+        };
         self.inner().delete(&location).await?;
         if let Some(file) = file {
             self.drop_unless_current(&location, &file).await;
+        }
+        self.delete_files_by_place(location).await
+    }
+
+    /// Drops the files that an object may have had which is gone.
+    async fn delete_files_by_place(self, location: Path) -> Result<Path> {
+        for file in self.files_by_place(&location) {
+            match self.inner().delete(&file).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(location)
     }

@@ -9,6 +9,7 @@ pub struct Opened {
     suite: AlgorithmSuite,
     context: EncryptionContext,
     key: EncryptedDataKey,
+    verified: bool,
 }
 
 impl Opened {
@@ -25,7 +26,25 @@ impl Opened {
             suite,
             context,
             key,
+            verified: true,
         }
+    }
+
+    /// The same of an object whose bytes are released although nobody knows whether they are
+    /// authentic.
+    #[must_use]
+    pub fn unverified(self) -> Self {
+        Self {
+            verified: false,
+            ..self
+        }
+    }
+
+    /// Whether each byte that is handed out verified before. Where it is false, the format was told
+    /// by name to do without.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.verified
     }
 
     /// The format, by the name that [`Inspection::format`](crate::Inspection::format) has.

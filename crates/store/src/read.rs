@@ -6,20 +6,22 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use envelope::stream::{StreamError, TransformStream};
 use envelope::{EncryptionContext, OutputBuffer, Transform};
+use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, Result,
 };
 
-use crate::beginning::{About, Beginning, Closed, TRIES};
+use crate::beginning::{About, Beginning, Closed, Request, TRIES};
 use crate::body::{ByteStream, body};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::{Error, STORE};
 use crate::foreign::{ForeignObjects, NotEncrypted};
-use crate::format::OpenedRange;
+use crate::format::{Body, OpenedRange};
 use crate::header_cache::VerifiedHeader;
 use crate::opened::Opened;
+use crate::waiting::{Verified, verified};
 
 /// Ranges that are closer to each other than this many bytes are fetched at once.
 const COALESCE: u64 = 1 << 20;
@@ -54,27 +56,46 @@ impl<S: ObjectStore> EncryptedStore<S> {
         foreign: ForeignObjects,
     ) -> Result<GetResult> {
         let expected = self.settings().context(location, &options.extensions)?;
+        let request = Request {
+            location,
+            options: &options,
+            expected: &expected,
+        };
         for _ in 0..TRIES {
             let result = self.inner().get_opts(location, options.clone()).await?;
-            let About {
-                meta,
-                attributes,
-                mut extensions,
-            } = About::of(&result);
+            let about = About::of(&result);
             let mut message = body(result);
-            let (object, first) = self.first_of(location, &expected, &mut message).await?;
-            let size = plaintext_length(location, &object, &meta)?;
-            let file = self.instruction_file(location, &options, &meta, &object);
-            let Some(file) = file.await? else {
+            let (object, first) = self.first_of(request, &about, &mut message).await?;
+            let object = self.with_instruction_file(request, &about.meta, object);
+            let Some((object, file)) = object.await? else {
                 continue;
             };
+            let claimed = plaintext_length(location, &object, file.as_ref(), &about.meta)?;
             let (opened, skipped, transform) =
                 self.open_body(location, object, file, foreign).await?;
+            let attributes = self.shown_attributes(&about);
+            let About {
+                meta,
+                mut extensions,
+                ..
+            } = about;
             mark(&mut extensions, opened);
             let first = first.get(skipped..).map(|rest| first.slice_ref(rest));
             let body = stream::iter(first.map(Ok)).chain(message).boxed();
+            let (size, payload) = match transform {
+                Body::Pieces(transform) => {
+                    let plaintext = TransformStream::new(body, transform);
+                    (known(location, claimed)?, payload(location, plaintext))
+                }
+                Body::Whole(whole, waiting) => {
+                    match verified(location, body, whole, waiting, &meta).await? {
+                        Verified::AtHand(plaintext) => (plaintext.len() as u64, at_hand(plaintext)),
+                        Verified::Stored(size, plaintext) => (size, payload(location, plaintext)),
+                    }
+                }
+            };
             return Ok(GetResult {
-                payload: payload(location, TransformStream::new(body, transform)),
+                payload,
                 meta: ObjectMeta { size, ..meta },
                 range: 0..size,
                 attributes,
@@ -87,15 +108,15 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// Reads up to the end of the header.
     async fn first_of(
         &self,
-        location: &Path,
-        expected: &EncryptionContext,
+        request: Request<'_>,
+        about: &About,
         message: &mut ByteStream,
     ) -> Result<(Closed, Bytes)> {
         let beginning = message.try_next().await?;
         let mut complete = beginning.is_none();
         let mut first = beginning.unwrap_or_default();
         loop {
-            if let Some(object) = self.parse(location, expected, &first, complete)? {
+            if let Some(object) = self.parse(request, about, &first, complete)? {
                 return Ok((object, first));
             }
             // A header that was too short is looked at again when there is twice as much of it.
@@ -125,7 +146,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 continue;
             };
             let header = &fetched.header;
-            let size = header.plaintext_length(location)?;
+            let size = header.plaintext_length;
             let remembered = fetched.beginning.is_none();
             let wanted = match range.as_range(size) {
                 Ok(wanted) if !remembered || !wanted.is_empty() => wanted,
@@ -140,6 +161,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
             let Some(Frames { body, about }) = frames.await? else {
                 continue;
             };
+            let attributes = self.shown_attributes(&about);
             let mut extensions = about.extensions;
             mark(&mut extensions, header.opened.clone());
             let length = wanted.end.saturating_sub(wanted.start);
@@ -155,7 +177,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 payload,
                 meta: ObjectMeta { size, ..about.meta },
                 range: wanted,
-                attributes: about.attributes,
+                attributes,
                 extensions,
             });
         }
@@ -176,7 +198,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
             let Some(fetched) = self.header(location, &options).await? else {
                 continue;
             };
-            let size = fetched.header.plaintext_length(location)?;
+            let size = fetched.header.plaintext_length;
             let wanted: Result<Vec<_>, _> = ranges
                 .iter()
                 .map(|range| GetRange::Bounded(range.clone()).as_range(size))
@@ -222,23 +244,46 @@ impl<S: ObjectStore> EncryptedStore<S> {
         options: GetOptions,
     ) -> Result<GetResult> {
         let expected = self.settings().context(location, &options.extensions)?;
-        let Beginning { object, about, .. } = self.beginning(location, &options, &expected).await?;
-        let About {
-            meta,
-            attributes,
-            mut extensions,
-        } = about;
-        let size = plaintext_length(location, &object, &meta)?;
-        if let Closed::Foreign(_) = object {
-            extensions.insert(NotEncrypted);
+        let request = Request {
+            location,
+            options: &options,
+            expected: &expected,
+        };
+        for _ in 0..TRIES {
+            let Beginning { object, about, .. } = self.beginning(request).await?;
+            // Without its file such an object may be none.
+            let asks = matches!(&object, Closed::Encrypted(opening, _)
+                if opening.foreign_without_file().is_some());
+            let (object, file) = match asks {
+                false => (object, None),
+                true => {
+                    let object = self.with_instruction_file(request, &about.meta, object);
+                    match object.await? {
+                        Some(found) => found,
+                        None => continue,
+                    }
+                }
+            };
+            let size = plaintext_length(location, &object, file.as_ref(), &about.meta)?;
+            let size = known(location, size)?;
+            let attributes = self.shown_attributes(&about);
+            let About {
+                meta,
+                mut extensions,
+                ..
+            } = about;
+            if let Closed::Foreign(_) = object {
+                extensions.insert(NotEncrypted);
+            }
+            return Ok(GetResult {
+                payload: GetResultPayload::Stream(stream::empty().boxed()),
+                meta: ObjectMeta { size, ..meta },
+                range: 0..size,
+                attributes,
+                extensions,
+            });
         }
-        Ok(GetResult {
-            payload: GetResultPayload::Stream(stream::empty().boxed()),
-            meta: ObjectMeta { size, ..meta },
-            range: 0..size,
-            attributes,
-            extensions,
-        })
+        Err(Error::changes(location))
     }
 
     /// The verified header of the object: the cached one, if the caller has no conditions of its
@@ -252,18 +297,35 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 beginning: None,
             }));
         }
-        let beginning = self.beginning(location, options, &expected).await?;
+        let request = Request {
+            location,
+            options,
+            expected: &expected,
+        };
         let Beginning {
             object,
             about,
             bytes,
-        } = beginning;
-        let file = self.instruction_file(location, options, &about.meta, &object);
-        let Some(file) = file.await? else {
+        } = self.beginning(request).await?;
+        let object = self.with_instruction_file(request, &about.meta, object);
+        let Some((object, file)) = object.await? else {
             return Ok(None);
         };
         let (opened, ranges) = self.open_ranges(location, object, file).await?;
+        let length_bytes = ranges.length_bytes(about.meta.size);
+        let length_bytes = match length_bytes.is_empty() {
+            true => Bytes::new(),
+            false => {
+                let bytes = self.pinned(location, options, &about.meta, length_bytes);
+                let Some(bytes) = bytes.await? else {
+                    return Ok(None);
+                };
+                bytes.bytes().await?
+            }
+        };
+        let length = ranges.plaintext_length(about.meta.size, &length_bytes);
         let header = Arc::new(VerifiedHeader {
+            plaintext_length: length.map_err(Error::envelope(location))?,
             ranges,
             opened,
             meta: about.meta.clone(),
@@ -370,26 +432,36 @@ impl From<object_store::Error> for Stopped {
 }
 
 impl VerifiedHeader {
-    fn plaintext_length(&self, location: &Path) -> Result<u64> {
-        let length = self.ranges.plaintext_length(self.meta.size);
-        length.map_err(Error::envelope(location))
-    }
-
     fn open(&self, location: &Path, range: Range<u64>) -> Result<OpenedRange> {
         let opened = self.ranges.open(range, self.meta.size);
         opened.map_err(Error::envelope(location))
     }
 }
 
-/// What an object claims, or the stored size of one that claims nothing.
-fn plaintext_length(location: &Path, object: &Closed, meta: &ObjectMeta) -> Result<u64> {
+/// What an object claims, or the stored size of one that claims nothing. Nothing when only a key
+/// tells.
+fn plaintext_length(
+    location: &Path,
+    object: &Closed,
+    instruction_file: Option<&Bytes>,
+    meta: &ObjectMeta,
+) -> Result<Option<u64>> {
     match object {
-        Closed::Encrypted(opening) => {
-            let length = opening.plaintext_length(meta.size);
+        Closed::Encrypted(opening, _) => {
+            let length = opening.plaintext_length(meta.size, instruction_file);
             length.map_err(Error::envelope(location))
         }
-        Closed::Foreign(_) => Ok(meta.size),
+        Closed::Foreign(_) => Ok(Some(meta.size)),
     }
+}
+
+fn known(location: &Path, length: Option<u64>) -> Result<u64> {
+    length.ok_or_else(|| {
+        Error::SizeUnknown {
+            location: location.clone(),
+        }
+        .into()
+    })
 }
 
 /// Tells the caller what opened the object.
@@ -398,6 +470,10 @@ fn mark(extensions: &mut object_store::Extensions, opened: Option<Opened>) {
         Some(opened) => extensions.insert(opened).map(drop),
         None => extensions.insert(NotEncrypted).map(drop),
     };
+}
+
+fn at_hand(plaintext: Bytes) -> GetResultPayload {
+    GetResultPayload::Stream(stream::once(ready(Ok(plaintext))).boxed())
 }
 
 fn payload(location: &Path, plaintext: Plaintext) -> GetResultPayload {

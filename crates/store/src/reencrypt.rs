@@ -1,19 +1,23 @@
 //! One object at a time: what it says about itself, and other keys for it.
 
+use std::sync::Arc;
+
 use envelope::MaterialsManager;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result, UpdateVersion,
+    Attributes, Extensions, GetOptions, GetResult, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UpdateVersion,
 };
 
-use crate::beginning::{Beginning, Closed, InstructionFile, TRIES};
+use crate::attributes::stored;
+use crate::beginning::{Beginning, Closed, InstructionFile, Request, TRIES};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
 use crate::foreign::ForeignObjects;
 use crate::format::Opening;
 use crate::inspection::Inspection;
+use crate::keyed_format::KeyedFormat;
 use crate::opened::Opened;
 
 impl<S: ObjectStore> EncryptedStore<S> {
@@ -24,7 +28,8 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// The inner store's, and when the object is none of the store's formats.
     pub async fn inspect(&self, location: &Path) -> Result<Inspection> {
         self.check_shown(location)?;
-        let (opening, meta, file) = self.closed(location).await?;
+        let options = GetOptions::default();
+        let (opening, _, meta, file) = self.closed(location, &options).await?;
         let inspection = opening.inspect(meta, file);
         inspection.map_err(Error::envelope(location))
     }
@@ -38,20 +43,39 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// It takes nothing from those who kept the old instruction file and a key that opens it.
     ///
     /// # Errors
-    /// [`Error::KeysInHeader`] for an object whose keys are in its header; as reading the object,
-    /// and as writing the file.
+    /// [`Error::KeysInHeader`] for an object that holds its keys itself; as reading the object, and
+    /// as writing the file.
     pub async fn rewrap(&self, location: &Path, to: &dyn MaterialsManager) -> Result<()> {
+        self.rewrap_opts(location, to, Extensions::new()).await
+    }
+
+    /// As [`rewrap`](Self::rewrap), with wishes that the object's format knows. Other pairs of the
+    /// encryption context than the store's are among them too.
+    ///
+    /// # Errors
+    /// As [`rewrap`](Self::rewrap), and those of the format.
+    pub async fn rewrap_opts(
+        &self,
+        location: &Path,
+        to: &dyn MaterialsManager,
+        extensions: Extensions,
+    ) -> Result<()> {
         self.check_shown(location)?;
-        let (opening, _, file) = self.closed(location).await?;
+        let options = GetOptions::new().with_extensions(extensions);
+        let (opening, keyed, _, file) = self.closed(location, &options).await?;
         let (Some(path), Some(file)) = (opening.instruction_file(), file) else {
             return Err(Error::KeysInHeader {
                 location: location.clone(),
             }
             .into());
         };
-        let rewrapped = opening.rewrap(self.manager(), to, file).await;
-        let rewrapped = rewrapped.map_err(Error::envelope(path))?;
-        self.inner().put(path, rewrapped.into()).await?;
+        let rewrapped = opening.rewrap(&*keyed.manager, to, file).await;
+        let file = rewrapped.map_err(Error::envelope(path))?;
+        let options = PutOptions::from(stored(&Attributes::new(), file.metadata));
+        let put = self
+            .inner()
+            .put_opts(&file.location, file.content.into(), options);
+        put.await?;
         self.headers().remove(location);
         Ok(())
     }
@@ -60,18 +84,27 @@ impl<S: ObjectStore> EncryptedStore<S> {
     async fn closed(
         &self,
         location: &Path,
-    ) -> Result<(Box<dyn Opening>, ObjectMeta, InstructionFile)> {
-        let options = GetOptions::default();
+        options: &GetOptions,
+    ) -> Result<(
+        Box<dyn Opening>,
+        Arc<KeyedFormat>,
+        ObjectMeta,
+        InstructionFile,
+    )> {
         let expected = self.settings().context(location, &options.extensions)?;
+        let request = Request {
+            location,
+            options,
+            expected: &expected,
+        };
         for _ in 0..TRIES {
-            let Beginning { object, about, .. } =
-                self.beginning(location, &options, &expected).await?;
-            let file = self.instruction_file(location, &options, &about.meta, &object);
-            let Some(file) = file.await? else {
+            let Beginning { object, about, .. } = self.beginning(request).await?;
+            let object = self.with_instruction_file(request, &about.meta, object);
+            let Some((object, file)) = object.await? else {
                 continue;
             };
             return match object {
-                Closed::Encrypted(opening) => Ok((opening, about.meta, file)),
+                Closed::Encrypted(opening, keyed) => Ok((opening, keyed, about.meta, file)),
                 Closed::Foreign(reason) => Err(Error::foreign(location, reason)),
             };
         }

@@ -12,7 +12,7 @@ use object_store::{MultipartUpload, ObjectStore, PutPayload, PutResult, Result, 
 
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
-use crate::format::Sealed;
+use crate::format::{InstructionFile, Sealed};
 
 /// A multipart upload that seals frames as parts come in, and sends parts of one length.
 pub(crate) struct EncryptedUpload<S> {
@@ -22,7 +22,7 @@ pub(crate) struct EncryptedUpload<S> {
     /// Taken when the upload is completed.
     body: Option<Box<dyn Transform + Send>>,
     /// Written when the upload is completed.
-    instruction_file: Option<(Path, Bytes)>,
+    instruction_file: Option<InstructionFile>,
     /// Ciphertext of a part that is not full yet.
     sealed: OutputBuffer,
     part_length: usize,
@@ -123,14 +123,9 @@ impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
             }
             .into());
         }
+        let (store, file) = (&self.store, self.instruction_file.take());
         let complete = self.inner.complete();
-        match self.instruction_file.take() {
-            Some(file) => {
-                let store = &self.store;
-                store.write_with_file(&self.location, file, complete).await
-            }
-            None => complete.await,
-        }
+        store.write(&self.location, file, false, complete).await
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -3,11 +3,11 @@
 use envelope::{MaterialsManager, OutputBuffer};
 use object_store::path::Path;
 use object_store::{
-    Extensions, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result,
+    Attribute, Attributes, Extensions, MultipartUpload, ObjectStore, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::attributes::hide_encoding;
+use crate::attributes::stored;
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
 use crate::format::{NewObject, Sealed};
@@ -22,28 +22,31 @@ impl<S: ObjectStore> EncryptedStore<S> {
         options: PutOptions,
     ) -> Result<PutResult> {
         let length = payload.content_length() as u64;
-        let sealed = self.seal(manager, location, &options.extensions, Some(length));
+        let (own, extensions) = (&options.attributes, &options.extensions);
+        let sealed = self.seal(manager, location, own, extensions, Some(length));
         let Sealed {
             mut body,
             capacity,
+            metadata,
             instruction_file,
         } = sealed.await?;
         let refused = Error::envelope(location);
         let mut sealed = OutputBuffer::with_capacity(capacity.unwrap_or_default());
-        for bytes in payload.iter() {
+        let pieces: &[bytes::Bytes] = payload.as_ref();
+        let (last, pieces) = pieces.split_last().unzip();
+        for bytes in pieces.into_iter().flatten() {
             body.update(bytes, &mut sealed).map_err(&refused)?;
         }
-        body.finish(&mut sealed).map_err(&refused)?;
+        let last = last.map(bytes::Bytes::as_ref).unwrap_or_default();
+        body.finish_with(last, &mut sealed).map_err(&refused)?;
         let object = PutPayload::from(sealed.into_vec());
+        let create = options.mode == PutMode::Create;
         let options = PutOptions {
-            attributes: hide_encoding(&options.attributes),
+            attributes: stored(&options.attributes, metadata),
             ..options
         };
         let write = self.inner().put_opts(location, object, options);
-        match instruction_file {
-            Some(file) => self.write_with_file(location, file, write).await,
-            None => write.await,
-        }
+        self.write(location, instruction_file, create, write).await
     }
 
     pub(crate) async fn upload_with(
@@ -52,10 +55,11 @@ impl<S: ObjectStore> EncryptedStore<S> {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let sealed = self.seal(manager, location, &options.extensions, None);
-        let sealed = sealed.await?;
+        let (own, extensions) = (&options.attributes, &options.extensions);
+        let sealed = self.seal(manager, location, own, extensions, None);
+        let mut sealed = sealed.await?;
         let options = PutMultipartOptions {
-            attributes: hide_encoding(&options.attributes),
+            attributes: stored(&options.attributes, std::mem::take(&mut sealed.metadata)),
             ..options
         };
         let inner = self.inner().put_multipart_opts(location, options).await?;
@@ -67,14 +71,27 @@ impl<S: ObjectStore> EncryptedStore<S> {
         &self,
         manager: &dyn MaterialsManager,
         location: &Path,
+        attributes: &Attributes,
         extensions: &Extensions,
         plaintext_length: Option<u64>,
     ) -> Result<Sealed> {
         let context = self.settings().context(location, extensions)?;
+        for (attribute, _) in attributes {
+            if let Attribute::Metadata(name) = attribute
+                && self.format().owns_metadata(name)
+            {
+                return Err(Error::ReservedMetadata {
+                    location: location.clone(),
+                    name: name.to_string(),
+                }
+                .into());
+            }
+        }
         let object = NewObject {
             location,
             context: &context,
             plaintext_length,
+            attributes,
         };
         let sealed = self.format().seal(manager, object).await;
         sealed.map_err(Error::envelope(location))

@@ -441,7 +441,10 @@ async fn inspecting_needs_no_key() {
         claims.header_length,
         envelope_store::DEFAULT_HEADER_LENGTH as u64
     );
-    assert_eq!(claims.frame_length, envelope_store::DEFAULT_FRAME_LENGTH);
+    assert_eq!(
+        claims.frame_length,
+        Some(envelope_store::DEFAULT_FRAME_LENGTH)
+    );
     let keys = claims.encrypted_data_keys;
     assert_eq!(keys[0].key_name(), "test");
     assert_eq!(keys[1].provider_id(), envelope::PADDING_PROVIDER_ID);

@@ -30,7 +30,7 @@ struct Claims {
     message_id: Vec<u8>,
     context: EncryptionContext,
     encrypted_data_keys: Vec<EncryptedDataKey>,
-    frame_length: u32,
+    frame_length: Option<u32>,
     header_length: u64,
     plaintext_length: Option<u64>,
     instruction_file: Option<Path>,
@@ -91,7 +91,7 @@ fn of_message(place: &Place, options: &DecryptOptions) -> Result<Claims, Error> 
         message_id: claims.message_id().to_vec(),
         context: claims.context().clone(),
         encrypted_data_keys: claims.encrypted_data_keys().to_vec(),
-        frame_length: claims.frame_length(),
+        frame_length: Some(claims.frame_length()),
         header_length: header.length() as u64,
         plaintext_length,
         instruction_file: None,
@@ -189,8 +189,10 @@ fn as_text(claims: &Claims) -> String {
             ),
         );
     }
-    line("frame length", format!("{} bytes", claims.frame_length));
-    line("header length", format!("{} bytes", claims.header_length));
+    if let Some(length) = claims.frame_length {
+        line("frame length", format!("{length} bytes"));
+        line("header length", format!("{} bytes", claims.header_length));
+    }
     line(
         "plaintext length",
         match claims.plaintext_length {

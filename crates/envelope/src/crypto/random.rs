@@ -8,8 +8,12 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
     backend::fill_random(bytes).map_err(|Refused| Error::Randomness)
 }
 
-/// A random array, for values that are not secret (message ids, IVs).
-pub(crate) fn array<const N: usize>() -> Result<[u8; N]> {
+/// Random bytes for values that are not secret: message ids, initialisation vectors. Secrets are
+/// made by [`DataKey::generate`] and [`WrappingKey::generate`], which leave no copy.
+///
+/// # Errors
+/// [`Error::Randomness`] when the operating system gives none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     fill(&mut bytes)?;
     Ok(bytes)
@@ -20,7 +24,7 @@ pub(crate) fn array<const N: usize>() -> Result<[u8; N]> {
 /// # Errors
 /// [`Error::Randomness`] when the operating system gives none.
 pub fn random_id() -> Result<String> {
-    let bytes = array::<16>()?;
+    let bytes = random_bytes::<16>()?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

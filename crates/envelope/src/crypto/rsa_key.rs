@@ -10,6 +10,7 @@ const LEGAL_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// How RSA pads a data key (RFC 8017). OAEP uses its hash for MGF1 too, and no label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RsaPadding {
     /// RSAES-PKCS1-v1_5: for old messages and old readers.
     Pkcs1,
@@ -21,10 +22,14 @@ pub enum RsaPadding {
     OaepSha384,
     /// RSAES-OAEP with SHA-512.
     OaepSha512,
+    /// RSAES-OAEP with SHA-256, and MGF1 with SHA-1. It only decrypts: no message has it, but
+    /// objects of old S3 Encryption Clients do.
+    #[cfg(feature = "legacy-oaep")]
+    OaepSha256Mgf1Sha1,
 }
 
 impl RsaPadding {
-    /// All of them.
+    /// All that messages have.
     pub const ALL: [Self; 5] = [
         Self::Pkcs1,
         Self::OaepSha1,
@@ -40,7 +45,21 @@ impl RsaPadding {
             Self::OaepSha256 => "oaep-sha256",
             Self::OaepSha384 => "oaep-sha384",
             Self::OaepSha512 => "oaep-sha512",
+            #[cfg(feature = "legacy-oaep")]
+            Self::OaepSha256Mgf1Sha1 => "oaep-sha256 with mgf1-sha1",
         }
+    }
+
+    /// # Errors
+    /// [`Error::InvalidOption`] for a padding that only decrypts.
+    pub(crate) fn check_current(self) -> Result<()> {
+        if Self::ALL.contains(&self) {
+            return Ok(());
+        }
+        Err(Error::InvalidOption {
+            what: "the RSA padding",
+            reason: "only opens objects of old S3 Encryption Clients; use one of RsaPadding::ALL",
+        })
     }
 }
 
@@ -81,12 +100,16 @@ impl RsaPublicKey {
             .ok_or(WRONG_SIZE)
     }
 
-    pub(crate) fn encrypt(
-        &self,
-        padding: RsaPadding,
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, Refused> {
-        self.0.encrypt(padding, plaintext)
+    /// Encrypts a data key: what a keyring of one's own is made from.
+    ///
+    /// # Errors
+    /// [`Error::SealFailed`] when the plaintext is too long for key and padding, and
+    /// [`Error::InvalidOption`] for a padding that only decrypts.
+    pub fn encrypt(&self, padding: RsaPadding, plaintext: &[u8]) -> Result<Vec<u8>> {
+        padding.check_current()?;
+        self.0
+            .encrypt(padding, plaintext)
+            .map_err(|Refused| Error::SealFailed)
     }
 }
 
@@ -150,13 +173,20 @@ impl RsaPrivateKey {
         pem::encode_public(self.0.public_spki().map_err(|Refused| Error::SealFailed)?)
     }
 
-    /// Decrypts; whatever is wrong looks the same.
-    pub(crate) fn decrypt(
-        &self,
-        padding: RsaPadding,
-        ciphertext: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, Refused> {
-        self.0.decrypt(padding, ciphertext)
+    /// Decrypts a data key: what a keyring of one's own is made from.
+    ///
+    /// With PKCS#1 v1.5, something else than what was encrypted may decrypt to made-up bytes of any
+    /// length instead of an error. A caller must not let anybody tell the two apart, as [`RawRsa`]
+    /// does not: who can, decrypts whatever they like by asking often enough.
+    ///
+    /// [`RawRsa`]: crate::RawRsa
+    ///
+    /// # Errors
+    /// [`Error::NotDecrypted`], whatever is wrong.
+    pub fn decrypt(&self, padding: RsaPadding, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        self.0
+            .decrypt(padding, ciphertext)
+            .map_err(|Refused| Error::NotDecrypted)
     }
 }
 

@@ -272,6 +272,41 @@ fn points_off_the_curve_and_at_infinity_are_refused() {
     }
 }
 
+/// What old S3 Encryption Clients wrote: RustCrypto encrypts it here, as no backend of ours does.
+#[cfg(feature = "legacy-oaep")]
+#[test]
+fn oaep_of_two_hashes_decrypts_and_is_never_written() {
+    use crate::crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
+    use crate::error::Error;
+
+    let padding = RsaPadding::OaepSha256Mgf1Sha1;
+    let key = RsaPrivateKey::generate(2048).unwrap();
+    let pem = key.public_key_pem().unwrap();
+    let theirs: rsa::PublicKey = pkcs8::spki::DecodePublicKey::from_public_key_pem(&pem).unwrap();
+    let scheme = rsa::Oaep::<sha2::Sha256, sha1::Sha1>::new_with_mgf_hash();
+    let mut rng = rand::rngs::SysRng;
+    let mut wrapped = theirs.encrypt(&mut rng, scheme, b"a data key").unwrap();
+    assert_eq!(*key.decrypt(padding, &wrapped).unwrap(), b"a data key");
+
+    let not_decrypted =
+        |padding, wrapped: &[u8]| matches!(key.decrypt(padding, wrapped), Err(Error::NotDecrypted));
+    assert!(not_decrypted(RsaPadding::OaepSha256, &wrapped));
+    wrapped[0] ^= 1;
+    assert!(not_decrypted(padding, &wrapped));
+    assert!(not_decrypted(padding, b""));
+
+    let ours = RsaPublicKey::from_pem(&pem).unwrap();
+    assert!(matches!(
+        ours.encrypt(padding, b"a data key"),
+        Err(Error::InvalidOption {
+            what: "the RSA padding",
+            ..
+        })
+    ));
+    assert!(!RsaPadding::ALL.contains(&padding));
+    assert!(padding.to_string().parse::<RsaPadding>().is_err());
+}
+
 /// The two backends write the same bytes and accept each other's.
 #[cfg(all(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod differential {

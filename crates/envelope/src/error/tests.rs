@@ -52,10 +52,12 @@ fn number(error: &Error) -> usize {
         Error::TrailingBytes => 40,
         Error::AlreadyFailed => 41,
         Error::HeaderDoesNotFit { .. } => 42,
+        Error::Format { .. } => 43,
+        Error::NotDecrypted => 44,
     }
 }
 
-const VARIANTS: usize = 43;
+const VARIANTS: usize = 45;
 
 fn not_unwrapped() -> Error {
     let key = |provider: &str, name: &str| (provider.to_owned(), name.to_owned());
@@ -328,6 +330,19 @@ fn samples() -> Vec<(Error, ErrorKind, &'static str)> {
             },
             InvalidRequest,
             "the header takes 1010 bytes, and 22 more to be padded; it cannot be made 1024 bytes long: raise the header length",
+        ),
+        (
+            Error::Format {
+                kind: ErrorKind::NoKey,
+                source: "the object has another key".into(),
+            },
+            ErrorKind::NoKey,
+            "the object has another key",
+        ),
+        (
+            Error::NotDecrypted,
+            ErrorKind::NoKey,
+            "the RSA ciphertext does not decrypt: another private key, another padding, or tampered",
         ),
     ]
 }

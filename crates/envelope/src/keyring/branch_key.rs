@@ -73,8 +73,8 @@ impl BranchKey {
 
     fn wrap(&self, data_key: &DataKey, request: KeyRequest<'_>) -> Result<EncryptedDataKey> {
         let (salt, iv) = (
-            random::array::<SALT_LENGTH>()?,
-            random::array::<IV_LENGTH>()?,
+            random::random_bytes::<SALT_LENGTH>()?,
+            random::random_bytes::<IV_LENGTH>()?,
         );
         let mut wrapped = vec![0; data_key.expose().len()];
         let mut tag = [0; TAG_LENGTH];

@@ -60,7 +60,7 @@ impl RawAes {
     }
 
     fn wrap(&self, data_key: &DataKey, aad: &[u8]) -> Result<EncryptedDataKey, Error> {
-        let iv = random::array::<IV_LENGTH>()?;
+        let iv = random::random_bytes::<IV_LENGTH>()?;
         let mut wrapped = vec![0; data_key.expose().len() + TAG_LENGTH];
         let (ciphertext, tag) = wrapped
             .split_last_chunk_mut::<TAG_LENGTH>()

@@ -252,7 +252,7 @@ fn derive(shared: &DerivedKey, fixed: &[u8], salt: &[u8]) -> Result<DerivedKey> 
 
 /// Salt, commitment, wrapped key and tag.
 fn seal(shared: &DerivedKey, fixed: &[u8], data_key: &DataKey) -> Result<Vec<u8>> {
-    let salt = random::array::<SALT_LENGTH>()?;
+    let salt = random::random_bytes::<SALT_LENGTH>()?;
     let keys = derive(shared, fixed, &salt)?;
     let (commitment, wrapping_key) = keys.expose().split_at(COMMITMENT_LENGTH);
     let mut wrapped = vec![0; data_key.expose().len()];

@@ -7,8 +7,8 @@ use super::{
     Attempt, KeyRequest, Keyring, KeyringError, Refusal, Unwrapped, check_namespace, first_to_open,
 };
 use crate::crypto::kdf::{self, CounterHash};
+use crate::crypto::random;
 use crate::crypto::rsa_key::{RsaPadding, RsaPrivateKey, RsaPublicKey};
-use crate::crypto::{Refused, random};
 use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
 use crate::secret::{DataKey, DerivedKey};
@@ -59,7 +59,8 @@ impl RawRsa {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for the namespace `aws-kms`, which belongs to AWS KMS, and for a
-    /// namespace or name that does not fit its field; [`Error::Randomness`].
+    /// namespace or name that does not fit its field; for a padding that no message has;
+    /// [`Error::Randomness`].
     pub fn new(
         namespace: impl Into<String>,
         name: impl Into<String>,
@@ -67,6 +68,7 @@ impl RawRsa {
     ) -> Result<Self> {
         let (namespace, name) = (namespace.into(), name.into());
         check_namespace(&namespace, name.len())?;
+        padding.check_current()?;
         Ok(Self {
             description: format!("raw RSA {namespace}/{name}, {padding}").into(),
             namespace,
@@ -153,7 +155,7 @@ impl Keyring for RawRsa {
         data_key: &DataKey,
         _request: KeyRequest<'_>,
     ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
-        let failed = |reason| KeyringError::new(self.description.to_string(), reason);
+        let failed = |reason: String| KeyringError::new(self.description.to_string(), reason);
         let public_key = self.public_key.as_ref().ok_or_else(|| {
             KeyringError::misconfigured(
                 self.description.to_string(),
@@ -162,7 +164,7 @@ impl Keyring for RawRsa {
         })?;
         let wrapped = public_key
             .encrypt(self.padding, data_key.expose())
-            .map_err(|Refused| failed("the cryptography library failed to encrypt"))?;
+            .map_err(|error| failed(error.to_string()))?;
         Ok(vec![EncryptedDataKey::new(
             &*self.namespace,
             &*self.name,

@@ -9,22 +9,29 @@ use aws_lc_rs::rsa::{
     OAEP_SHA512_MGF1SHA512, OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
     Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
+#[cfg(feature = "legacy-oaep")]
+use pkcs8::DecodePrivateKey;
 use zeroize::Zeroizing;
 
 use crate::crypto::Refused;
 use crate::crypto::ec_key::EcCurve;
+#[cfg(feature = "legacy-oaep")]
+use crate::crypto::legacy_oaep;
 use crate::crypto::rsa_key::RsaPadding;
 use crate::secret::DerivedKey;
 
 /// The OAEP variant, or nothing for PKCS#1 v1.5.
-fn oaep(padding: RsaPadding) -> Option<&'static OaepAlgorithm> {
-    match padding {
+fn oaep(padding: RsaPadding) -> Result<Option<&'static OaepAlgorithm>, Refused> {
+    Ok(match padding {
         RsaPadding::Pkcs1 => None,
         RsaPadding::OaepSha1 => Some(&OAEP_SHA1_MGF1SHA1),
         RsaPadding::OaepSha256 => Some(&OAEP_SHA256_MGF1SHA256),
         RsaPadding::OaepSha384 => Some(&OAEP_SHA384_MGF1SHA384),
         RsaPadding::OaepSha512 => Some(&OAEP_SHA512_MGF1SHA512),
-    }
+        // This library does not have it.
+        #[cfg(feature = "legacy-oaep")]
+        RsaPadding::OaepSha256Mgf1Sha1 => return Err(Refused),
+    })
 }
 
 pub(crate) struct RsaPublicKey(PublicEncryptingKey);
@@ -43,7 +50,7 @@ impl RsaPublicKey {
     pub(crate) fn encrypt(&self, padding: RsaPadding, plain: &[u8]) -> Result<Vec<u8>, Refused> {
         let mut output = vec![0; self.0.key_size_bytes()];
         let key = self.0.clone();
-        let encrypted = match oaep(padding) {
+        let encrypted = match oaep(padding)? {
             Some(algorithm) => OaepPublicEncryptingKey::new(key)
                 .and_then(|key| Ok(key.encrypt(algorithm, plain, &mut output, None)?.len())),
             None => Pkcs1PublicEncryptingKey::new(key)
@@ -95,9 +102,14 @@ impl RsaPrivateKey {
         padding: RsaPadding,
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Refused> {
+        #[cfg(feature = "legacy-oaep")]
+        if padding == RsaPadding::OaepSha256Mgf1Sha1 {
+            let key = rsa::PrivateKey::from_pkcs8_der(&self.to_pkcs8()?).map_err(|_| Refused)?;
+            return legacy_oaep::decrypt(&key, ciphertext);
+        }
         let mut output = Zeroizing::new(vec![0; self.0.key_size_bytes()]);
         let key = self.0.clone();
-        let decrypted = match oaep(padding) {
+        let decrypted = match oaep(padding)? {
             Some(algorithm) => OaepPrivateDecryptingKey::new(key)
                 .and_then(|key| Ok(key.decrypt(algorithm, ciphertext, &mut output, None)?.len())),
             None => Pkcs1PrivateDecryptingKey::new(key)

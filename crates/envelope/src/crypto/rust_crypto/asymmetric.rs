@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 use super::fill_random;
 use crate::crypto::Refused;
 use crate::crypto::ec_key::EcCurve;
+#[cfg(feature = "legacy-oaep")]
+use crate::crypto::legacy_oaep;
 use crate::crypto::rsa_key::RsaPadding;
 use crate::secret::DerivedKey;
 
@@ -41,6 +43,9 @@ impl RsaPublicKey {
             RsaPadding::OaepSha256 => key.oaep_encrypt_with_rng::<Sha256, _>(rng, plain),
             RsaPadding::OaepSha384 => key.oaep_encrypt_with_rng::<Sha384, _>(rng, plain),
             RsaPadding::OaepSha512 => key.oaep_encrypt_with_rng::<Sha512, _>(rng, plain),
+            // Nobody writes it any more.
+            #[cfg(feature = "legacy-oaep")]
+            RsaPadding::OaepSha256Mgf1Sha1 => return Err(Refused),
         }
         .map_err(|_| Refused)
     }
@@ -89,6 +94,8 @@ impl RsaPrivateKey {
             RsaPadding::OaepSha256 => key.oaep_decrypt_with_rng::<Sha256, _>(rng, ciphertext),
             RsaPadding::OaepSha384 => key.oaep_decrypt_with_rng::<Sha384, _>(rng, ciphertext),
             RsaPadding::OaepSha512 => key.oaep_decrypt_with_rng::<Sha512, _>(rng, ciphertext),
+            #[cfg(feature = "legacy-oaep")]
+            RsaPadding::OaepSha256Mgf1Sha1 => return legacy_oaep::decrypt(key, ciphertext),
         }
         .map(Zeroizing::new)
         .map_err(|_| Refused)
