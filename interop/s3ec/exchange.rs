@@ -3,7 +3,7 @@ use futures::future::try_join_all;
 
 use crate::form::{Form, Format, Wrap};
 use crate::object::{Object, Opened, PART_SIZE, Pairs, pairs, plaintext};
-use crate::party::Party;
+use crate::party::{OURS, Party};
 
 /// Lengths of plaintexts that go in one piece: around the cipher's block, and many of them.
 const LENGTHS: [usize; 7] = [0, 1, 15, 16, 17, 1 << 10, (1 << 20) + 3];
@@ -68,7 +68,7 @@ fn objects(writer: &Party) -> Vec<Object> {
     sizes.push((PART_SIZE + 3, writer.multipart()));
     let mut objects = Vec::new();
     for form in writer.writes() {
-        for pairs in pairs_of(*form) {
+        for pairs in pairs_of(writer, *form) {
             for (length, multipart) in &sizes {
                 objects.push(Object {
                     key: format!(
@@ -93,11 +93,16 @@ fn objects(writer: &Party) -> Vec<Object> {
 }
 
 /// None, and some where the form has a place for them.
-fn pairs_of(form: Form) -> Vec<Pairs> {
+fn pairs_of(writer: &Party, form: Form) -> Vec<Pairs> {
     let some = match form.wrap {
         // Version 1 clients take no context.
         Wrap::Kms if form.format == Format::V2Cbc => return vec![Pairs::new()],
         Wrap::Kms => pairs([("department", "peers"), ("quoted", "\"<&>\\ /")]),
+        // Ours alone stores other text so that every reader understands it, and Python, which reads no
+        // raw keys, refuses it.
+        Wrap::Aes | Wrap::Rsa if writer.name() == OURS => {
+            pairs([("key", form.wrap.name()), ("é", "値, \u{1F511}")])
+        }
         Wrap::Aes | Wrap::Rsa => pairs([("key", form.wrap.name()), ("quoted", "\"<&>\\ /")]),
     };
     vec![Pairs::new(), some]

@@ -6,6 +6,7 @@ mod form;
 mod keys;
 mod moto;
 mod object;
+mod ours;
 mod party;
 mod peer;
 mod ranges;
@@ -21,6 +22,7 @@ use anyhow::{Result, bail};
 
 use crate::keys::Keys;
 use crate::moto::Moto;
+use crate::ours::Ours;
 use crate::party::Party;
 use crate::peer::{Peer, PeerKind};
 
@@ -43,7 +45,7 @@ async fn run(arguments: &[String]) -> Result<()> {
     let tools = Path::new(tools);
     let moto = Moto::start(tools).await?;
     let keys = Keys::generate(moto.create_key().await?)?;
-    let mut parties = Vec::new();
+    let mut parties = vec![Party::Ours(Ours::new(&moto, &keys)?)];
     for kind in PeerKind::ALL {
         let peer = Peer::start(kind, tools, &moto.endpoint, &keys).await?;
         parties.push(Party::Peer(peer));

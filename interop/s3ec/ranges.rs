@@ -3,7 +3,7 @@ use std::ops::Range;
 use anyhow::{Context, Result, ensure};
 
 use crate::object::{Object, Opened, Pairs, Reading, plaintext};
-use crate::party::{JAVA, Party, RUBY, named};
+use crate::party::{JAVA, OURS, Party, RUBY, named};
 
 /// Some blocks, and a last one that is not full.
 const LENGTH: usize = 1000;
@@ -21,7 +21,10 @@ const RANGES: [Range<usize>; 10] = [
     999..2000,
 ];
 /// An object in each cipher, and who writes it.
-const FORMS: [(&str, &str); 4] = [
+const FORMS: [(&str, &str); 7] = [
+    (OURS, "v2 rsa file"),
+    (OURS, "v3 aes metadata"),
+    (OURS, "v1 aes metadata"),
     (JAVA, "v2 aes metadata"),
     (JAVA, "v3 kms metadata"),
     (JAVA, "v3 rsa file"),

@@ -4,7 +4,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutOptions};
 
 use crate::object::{Object, Reading, pairs};
-use crate::party::{JAVA, PYTHON, Party, RUBY, named};
+use crate::party::{JAVA, OURS, PYTHON, Party, RUBY, named};
 
 /// Something that must not open, and a part of what each party says of it.
 struct Refusal {
@@ -56,6 +56,7 @@ async fn refusals_of(parties: &mut [Party], store: &AmazonS3) -> Result<Vec<Refu
                 ..uncommitted.reading()
             },
             says: &[
+                (OURS, "the object's encryption context is not the one given"),
                 (JAVA, "Provided encryption context does not match"),
                 (PYTHON, "Provided encryption context does not match"),
                 (RUBY, "does not match the provided encryption context"),
@@ -68,6 +69,10 @@ async fn refusals_of(parties: &mut [Party], store: &AmazonS3) -> Result<Vec<Refu
                 ..described.reading()
             },
             says: &[
+                (
+                    OURS,
+                    "the object has another material description than this key",
+                ),
                 (JAVA, "Unable to RSA-OAEP-SHA1 unwrap"),
                 (RUBY, "OpenSSL::PKey::RSAError"),
             ],
@@ -79,6 +84,7 @@ async fn refusals_of(parties: &mut [Party], store: &AmazonS3) -> Result<Vec<Refu
                 ..uncommitted.reading()
             },
             says: &[
+                (OURS, "the object's body is not authentic"),
                 (JAVA, "AEADBadTagException"),
                 (PYTHON, "Failed to decrypt Object"),
                 (RUBY, "OpenSSL::Cipher::CipherError"),
@@ -91,6 +97,7 @@ async fn refusals_of(parties: &mut [Party], store: &AmazonS3) -> Result<Vec<Refu
                 ..uncommitted.reading()
             },
             says: &[
+                (OURS, "forbids decrypting under suite 0072"),
                 (JAVA, "Commitment policy violation"),
                 (PYTHON, "cannot decrypt non-key-committing object"),
             ],
@@ -102,6 +109,7 @@ async fn refusals_of(parties: &mut [Party], store: &AmazonS3) -> Result<Vec<Refu
                 ..legacy.reading()
             },
             says: &[
+                (OURS, "allow it by read_legacy_unauthenticated"),
                 (JAVA, "Enable legacy unauthenticated modes"),
                 (PYTHON, "Enable legacy wrapping algorithms"),
                 (RUBY, "LegacyDecryptionError"),
