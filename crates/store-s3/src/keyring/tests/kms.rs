@@ -3,7 +3,6 @@
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::retry::RetryConfig;
-use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
@@ -34,7 +33,6 @@ fn client(http: &StaticReplayClient) -> Client {
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(Credentials::new("id", "secret", None, None, "tests"))
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::disabled())
         .region(Region::new("us-east-1"))
         .http_client(http.clone());
     Client::from_conf(config.build())
