@@ -80,7 +80,9 @@ async fn data_keys_of_other_clients_go_to_kms_with_key_and_whole_context() {
             continue;
         }
         count += 1;
-        let context = EncryptionContext::new(object.description.clone()).unwrap();
+        let stored = WrapInfo::from_bytes(object.key.provider_info()).unwrap();
+        let stored = stored.description;
+        let context = EncryptionContext::new(stored.clone()).unwrap();
         let http = answering(200, &with_secret(&object.data_key));
         let blob = BASE64_STANDARD.encode(object.key.ciphertext());
         let keyring = strict(&http, key_id);
@@ -89,7 +91,7 @@ async fn data_keys_of_other_clients_go_to_kms_with_key_and_whole_context() {
         let mut body = json!({
             "KeyId": key_id,
             "CiphertextBlob": blob,
-            "EncryptionContext": object.description,
+            "EncryptionContext": stored,
         });
         assert_eq!(sent(&http), [("Decrypt".to_owned(), body.clone())]);
 
