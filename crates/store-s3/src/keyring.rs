@@ -31,7 +31,8 @@ pub use kms::Kms;
 pub use material_description::MaterialDescription;
 pub use rsa::Rsa;
 
-pub(crate) use wrap_info::{WrapAlgorithm, WrapInfo};
+pub(crate) use crate::metadata::WrapAlgorithm;
+pub(crate) use wrap_info::WrapInfo;
 
 /// Provider id of the encrypted data keys, as in the Java client.
 pub(crate) const PROVIDER_ID: &str = "S3Keyring";

@@ -4,51 +4,7 @@ use envelope::EncryptedDataKey;
 use serde_json::Value;
 
 use super::PROVIDER_ID;
-
-/// How an object's data key is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WrapAlgorithm {
-    /// KMS, with the encryption context that is stored.
-    KmsContext,
-    AesGcm,
-    RsaOaepSha1,
-    /// KMS as the first clients called it, without a check of the context.
-    Kms,
-    AesKeyWrap,
-    RsaOaepSha256,
-    /// AES-ECB with PKCS#7 padding.
-    V1Aes,
-    /// PKCS#1 v1.5.
-    V1Rsa,
-}
-
-impl WrapAlgorithm {
-    /// The name in format V2. V1 stores none; its algorithms are called by their keys.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::KmsContext => "kms+context",
-            Self::AesGcm => "AES/GCM",
-            Self::RsaOaepSha1 => "RSA-OAEP-SHA1",
-            Self::Kms => "kms",
-            Self::AesKeyWrap => "AESWrap",
-            Self::RsaOaepSha256 => "RSA/ECB/OAEPWithSHA-256AndMGF1Padding",
-            Self::V1Aes => "AES",
-            Self::V1Rsa => "RSA",
-        }
-    }
-}
-
-/// Every wrap that a keyring may meet, those of V1 included.
-const ALL: [WrapAlgorithm; 8] = [
-    WrapAlgorithm::KmsContext,
-    WrapAlgorithm::AesGcm,
-    WrapAlgorithm::RsaOaepSha1,
-    WrapAlgorithm::Kms,
-    WrapAlgorithm::AesKeyWrap,
-    WrapAlgorithm::RsaOaepSha256,
-    WrapAlgorithm::V1Aes,
-    WrapAlgorithm::V1Rsa,
-];
+use crate::metadata::WrapAlgorithm;
 
 /// What passes between keyrings and the format beside a wrapped data key: how it is wrapped, and the
 /// material description that goes or went along. As provider info of an [`EncryptedDataKey`] it is the
@@ -80,7 +36,8 @@ impl WrapInfo {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "its wrap information is no text")?;
         let (name, json) = text.split_once(' ').unwrap_or((text, "{}"));
-        let wrap = ALL.into_iter().find(|wrap| wrap.name() == name);
+        let mut known = WrapAlgorithm::ALL.into_iter();
+        let wrap = known.find(|wrap| wrap.name() == name);
         let wrap = wrap.ok_or_else(|| format!("its wrap algorithm {name:?} is unknown"))?;
         let description = serde_json::from_str(json)
             .map_err(|_| "its material description is no JSON object of texts")?;
