@@ -45,7 +45,7 @@ async fn run(arguments: &[String]) -> Result<()> {
     let tools = Path::new(tools);
     let moto = Moto::start(tools).await?;
     let keys = Keys::generate(moto.create_key().await?)?;
-    let mut parties = vec![Party::Ours(Ours::new(&moto, &keys)?)];
+    let mut parties = vec![Party::Ours(Box::new(Ours::new(&moto, &keys)?))];
     for kind in PeerKind::ALL {
         let peer = Peer::start(kind, tools, &moto.endpoint, &keys).await?;
         parties.push(Party::Peer(peer));

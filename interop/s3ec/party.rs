@@ -12,7 +12,7 @@ pub(crate) const RUBY: &str = "Ruby";
 
 /// Who writes and reads objects.
 pub(crate) enum Party {
-    Ours(Ours),
+    Ours(Box<Ours>),
     Peer(Peer),
 }
 
