@@ -17,7 +17,7 @@ mod cbc;
 mod counter;
 mod gcm;
 mod keys;
-mod one_shot;
+pub(crate) mod one_shot;
 mod tag_hash;
 mod tail;
 mod window;
@@ -28,8 +28,10 @@ mod tests;
 #[cfg(feature = "legacy-v1-write")]
 pub(crate) use cbc::CbcEncryptor;
 pub(crate) use cbc::{CbcBody, CbcKey, CbcRanges};
-pub(crate) use gcm::{GcmBody, GcmDelayed, GcmEncryptor, GcmKey, GcmRanges, MAXIMUM_PLAINTEXT};
-pub(crate) use keys::{committed_key, new_key, random_nonzero};
+pub(crate) use gcm::{
+    GcmBody, GcmDelayed, GcmEncryptor, GcmKey, GcmRanges, MAXIMUM_PLAINTEXT, TAG_LENGTH,
+};
+pub(crate) use keys::{IV_LENGTH, committed_key, new_key, random_nonzero};
 
 /// Length of an AES block in bytes.
 const BLOCK_LENGTH: usize = 16;

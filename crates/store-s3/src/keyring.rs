@@ -11,7 +11,6 @@
 //! | [`Keys`] | as its first | as any of its keyrings |
 
 mod aes;
-mod aes_gcm;
 mod aes_legacy;
 mod keys;
 #[cfg(feature = "kms")]

@@ -28,7 +28,7 @@ use crate::keyring::WrapInfo;
 use crate::metadata::{self, Content, Envelope, Found, InFile, WrapAlgorithm};
 use opening::S3ecOpening;
 
-/// Bytes that GCM adds to the plaintext.
+/// Bytes that GCM adds to the plaintext, and the length of a block of CBC.
 const TAG_LENGTH: u64 = 16;
 
 /// Objects as the Amazon S3 Encryption Client writes and reads them, in any store that keeps metadata.
@@ -178,7 +178,6 @@ impl S3ec {
     }
 
     /// What makes reading less safe than it could be. Each is a word that a reviewer can search for.
-    #[must_use]
     pub fn danger(self) -> Danger {
         Danger::new(self)
     }

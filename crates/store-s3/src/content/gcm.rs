@@ -26,7 +26,7 @@ use super::one_shot::{Mac, Refused};
 use super::tag_hash::TagHash;
 
 /// Length of a tag in bytes.
-pub(super) const TAG_LENGTH: usize = 16;
+pub(crate) const TAG_LENGTH: usize = 16;
 
 /// The longest plaintext of one object in bytes: 2^39 - 256 bits, the limit of AES-GCM.
 pub(crate) const MAXIMUM_PLAINTEXT: u64 = (1 << 36) - 32;
@@ -60,7 +60,11 @@ impl GcmKey {
         Self::new(&content_key, &[1; IV_LENGTH], &[0x00, 0x73])
     }
 
-    pub(super) fn new(key: &[u8], iv: &[u8], aad: &'static [u8]) -> Result<Self> {
+    /// Any other: data keys are wrapped in the same way.
+    ///
+    /// # Errors
+    /// As [`v2`](Self::v2).
+    pub(crate) fn new(key: &[u8], iv: &[u8], aad: &'static [u8]) -> Result<Self> {
         if !matches!(key.len(), 16 | 24 | 32) {
             return Err(Error::KeyLength {
                 length: key.len(),

@@ -5,7 +5,7 @@ use crate::content::gcm::{GcmKey, TAG_LENGTH};
 use crate::content::keys::IV_LENGTH;
 
 /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the tag.
-pub(in crate::content) fn seal(
+pub(crate) fn seal(
     key: &GcmKey,
     plaintext: &[u8],
     ciphertext: &mut [u8],
@@ -25,7 +25,7 @@ pub(in crate::content) fn seal(
 }
 
 /// Decrypts `object`, a ciphertext and its tag, in place. On failure nothing in it may be used.
-pub(in crate::content) fn open(key: &GcmKey, object: &mut Vec<u8>) -> Result<(), Refused> {
+pub(crate) fn open(key: &GcmKey, object: &mut Vec<u8>) -> Result<(), Refused> {
     let length = keyed(key)?
         .open_in_place(iv(key), Aad::from(key.aad()), object)
         .map_err(|_| Refused)?
