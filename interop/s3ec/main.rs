@@ -48,7 +48,7 @@ async fn run(arguments: &[String]) -> Result<()> {
     let mut parties = vec![Party::Ours(Box::new(Ours::new(&moto, &keys)?))];
     for kind in PeerKind::ALL {
         let peer = Peer::start(kind, tools, &moto.endpoint, &keys).await?;
-        parties.push(Party::Peer(peer));
+        parties.push(Party::Peer(Box::new(peer)));
     }
     exchange::exchange(&mut parties).await?;
     ranges::ranges(&mut parties).await?;

@@ -13,7 +13,7 @@ pub(crate) const RUBY: &str = "Ruby";
 /// Who writes and reads objects.
 pub(crate) enum Party {
     Ours(Box<Ours>),
-    Peer(Peer),
+    Peer(Box<Peer>),
 }
 
 impl Party {
