@@ -64,7 +64,9 @@ impl Demonstration {
             "the body is the content and a tag"
         );
         ensure!(
-            !body.windows(8).any(|part| CONTENT.as_bytes().starts_with(part)),
+            !body
+                .windows(8)
+                .any(|part| CONTENT.as_bytes().starts_with(part)),
             "the body holds plaintext"
         );
         println!(
@@ -104,7 +106,10 @@ impl Demonstration {
             shown == 1 && read.bytes().await? == CONTENT,
             "the object came back changed"
         );
-        println!("11. download: metadata tells the format ({}),", opened.format());
+        println!(
+            "11. download: metadata tells the format ({}),",
+            opened.format()
+        );
         println!(
             "    the material description picks the key ({}),",
             opened.key().key_name()
@@ -120,10 +125,10 @@ impl Demonstration {
         store.put(&path, CONTENT.into()).await?;
         println!("12. the same with an instruction file. On the object:");
         self.show_metadata(&path).await?;
-        let file = self.bucket.get(&Path::from("invoices/4712.instruction"));
-        let file = file.await?.bytes().await?;
-        println!("    and in invoices/4712.instruction, which listings hide:");
-        println!("       {}", String::from_utf8_lossy(&file));
+        let file = Path::from(format!("{path}.instruction"));
+        let content = self.bucket.get(&file).await?.bytes().await?;
+        println!("    and in {file}, which listings hide:");
+        println!("       {}", String::from_utf8_lossy(&content));
         // Readers need no setting for it.
         let read = self.store(S3ec::v3()).get(&path).await?;
         ensure!(
@@ -156,7 +161,10 @@ impl Demonstration {
         refused("14. read a part", "a part was read", read)?;
         let willing = S3ec::v3().danger().read_legacy_unauthenticated();
         let read = self.store(willing).get_range(&path, 0..7).await?;
-        ensure!(read == CONTENT.as_bytes().get(..7).unwrap_or_default(), "not the part");
+        ensure!(
+            read == CONTENT.as_bytes().get(..7).unwrap_or_default(),
+            "not the part"
+        );
         println!("    with danger().read_legacy_unauthenticated() it is read, unverified");
         Ok(())
     }
