@@ -17,9 +17,7 @@ use pkcs8::{EncodePrivateKey, LineEnding};
 use rsa::BoxedUint;
 use serde_json::Value;
 
-pub use recorded_kms::RecordedKms;
-pub use stored_object::StoredObject;
-pub use watched::Watched;
+use recorded_kms::RecordedKms;
 
 pub const POLICIES: [CommitmentPolicy; 3] = [
     CommitmentPolicy::ForbidEncryptAllowDecrypt,

@@ -37,8 +37,27 @@ pub struct Watched {
     change: Option<Change>,
 }
 
-/// What is done to the body of an object on its way.
-type Change = fn(Vec<u8>) -> Vec<u8>;
+/// What happens to the body of an object on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It ends after this many bytes, and the store calls it whole.
+    Cut(usize),
+    /// This bit is the other one.
+    Flip(usize),
+    /// This many bytes follow that the store did not announce.
+    Extend(usize),
+}
+
+impl Change {
+    fn apply(self, mut body: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Cut(length) => body.truncate(length),
+            Self::Flip(bit) => body[bit / 8] ^= 1 << (bit % 8),
+            Self::Extend(bytes) => body.resize(body.len() + bytes, 0),
+        }
+        body
+    }
+}
 
 impl Watched {
     pub fn new() -> Self {
@@ -54,7 +73,7 @@ impl Watched {
         }
     }
 
-    /// Passes the bodies of objects through this; instruction files stay as they are.
+    /// Does this to the bodies of objects; instruction files stay as they are.
     pub fn change(self, change: Change) -> Self {
         Self {
             change: Some(change),
@@ -162,7 +181,7 @@ impl ObjectStore for Watched {
         if let Some(change) = self.change
             && !location.as_ref().ends_with(".instruction")
         {
-            body = change(body);
+            body = change.apply(body);
         }
         let pieces = body.chunks(PIECE).map(Bytes::copy_from_slice).map(Ok);
         let pieces: Vec<_> = pieces.collect();

@@ -10,10 +10,9 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, PutOptions};
 use serde_json::Value;
 
-use crate::support::{
-    GOLDEN, RecordedKms, StoredObject, context, context_of, path, plaintext, reads_all, text,
-    variant,
-};
+use crate::support::recorded_kms::RecordedKms;
+use crate::support::stored_object::StoredObject;
+use crate::support::{GOLDEN, context, context_of, path, plaintext, reads_all, text, variant};
 
 const BOUND: &str = "aws:x-amz-cek-alg";
 

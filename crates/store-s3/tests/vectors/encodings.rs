@@ -10,9 +10,10 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, PutOptions};
 use serde_json::Value;
 
+use crate::support::recorded_kms::RecordedKms;
+use crate::support::stored_object::StoredObject;
 use crate::support::{
-    RecordedKms, StoredObject, attempts, context, context_of, described, golden_aes, path,
-    plaintext, text, with_context,
+    attempts, context, context_of, described, golden_aes, path, plaintext, text, with_context,
 };
 
 /// Only a description that was decoded right picks the key.

@@ -6,10 +6,10 @@ use futures::executor::block_on;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::Value;
 
+use crate::support::recorded_kms::RecordedKms;
+use crate::support::stored_object::StoredObject;
 use crate::support::stored_object::user_metadata;
-use crate::support::{
-    POLICIES, RecordedKms, StoredObject, keys_with, path, reader, reads_all, text, variant,
-};
+use crate::support::{POLICIES, keys_with, path, reader, reads_all, text, variant};
 
 /// What decides whether an object may be read.
 pub struct Kind {

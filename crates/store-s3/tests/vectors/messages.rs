@@ -8,10 +8,10 @@ use futures::executor::block_on;
 use object_store::ObjectStoreExt;
 use serde_json::Value;
 
+use crate::support::recorded_kms::RecordedKms;
+use crate::support::stored_object::StoredObject;
 use crate::support::stored_object::pairs;
-use crate::support::{
-    RecordedKms, StoredObject, context_of, failure, path, reads_all, s3_error, text, variant,
-};
+use crate::support::{context_of, failure, path, reads_all, s3_error, text, variant};
 
 pub fn check(fixture: &Value) {
     let body = fixture["ciphertext"].as_str().unwrap_or_default();

@@ -8,9 +8,11 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::Value;
 
 use super::golden::Kind;
+use crate::support::recorded_kms::RecordedKms;
+use crate::support::stored_object::StoredObject;
 use crate::support::{
-    GOLDEN, RecordedKms, StoredObject, file_path, golden_aes, golden_keys, golden_rsa, keys_with,
-    path, plaintext, reader, reads_all, text, variant,
+    GOLDEN, file_path, golden_aes, golden_keys, golden_rsa, keys_with, path, plaintext, reader,
+    reads_all, text, variant,
 };
 
 const PLAINTEXT_17: usize = 17;

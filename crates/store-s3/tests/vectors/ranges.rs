@@ -8,9 +8,9 @@ use object_store::{GetOptions, GetRange, ObjectStore, Result};
 use serde_json::Value;
 
 use super::tampering::{flip_bit_of_bytes, flip_bit_of_text, resized};
-use crate::support::{
-    StoredObject, Watched, golden_aes, path, plaintext, reads_all, store_error, text, variant,
-};
+use crate::support::stored_object::StoredObject;
+use crate::support::watched::Watched;
+use crate::support::{golden_aes, path, plaintext, reads_all, store_error, text, variant};
 
 /// The header, as a request has it; nothing when no request of ours can have it.
 fn range(header: &str) -> Option<GetRange> {

@@ -7,9 +7,11 @@ use envelope_s3::S3ec;
 use futures::executor::block_on;
 use serde_json::{Value, json};
 
+use crate::support::recorded_kms::RecordedKms;
+use crate::support::stored_object::StoredObject;
 use crate::support::{
-    Class, POLICIES, RecordedKms, StoredObject, failure, golden_keys, golden_rsa_public_key,
-    keys_with, plaintext, reader, reads_all, text,
+    Class, POLICIES, failure, golden_keys, golden_rsa_public_key, keys_with, plaintext, reader,
+    reads_all, text,
 };
 
 const ON_OBJECT: [&str; 3] = ["x-amz-c", "x-amz-d", "x-amz-i"];
