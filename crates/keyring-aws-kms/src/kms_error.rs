@@ -46,6 +46,26 @@ pub enum KmsError {
 }
 
 impl KmsError {
+    /// Whether the same call may succeed later, with nothing changed: KMS gave no answer, or is busy
+    /// or broken.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::EmptyKeyId => false,
+            Self::NoAnswer { .. } | Self::Incomplete { .. } => true,
+            Self::Refused { code, .. } => match code.as_deref() {
+                None => true,
+                Some(code) => {
+                    code.contains("Throttling")
+                        || code.contains("Timeout")
+                        || code.contains("Internal")
+                        || code.contains("Unavailable")
+                        || code == "LimitExceededException"
+                }
+            },
+        }
+    }
+
     pub(crate) fn new<E>(call: KmsCall, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,

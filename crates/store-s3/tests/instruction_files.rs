@@ -45,7 +45,10 @@ async fn read(store: &impl ObjectStore, location: &Path) -> Vec<u8> {
 
 async fn names(store: &impl ObjectStore) -> Vec<String> {
     let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
-    let mut names: Vec<_> = listed.iter().map(|meta| meta.location.to_string()).collect();
+    let mut names: Vec<_> = listed
+        .iter()
+        .map(|meta| meta.location.to_string())
+        .collect();
     names.sort();
     names
 }
@@ -180,7 +183,10 @@ async fn with_a_further_suffix_is_one_too() {
 #[tokio::test]
 async fn goes_when_its_object_gets_keys_of_its_own() {
     let inner = memory();
-    let (with, without) = (store(inner.clone(), files()), store(inner.clone(), S3ec::v3()));
+    let (with, without) = (
+        store(inner.clone(), files()),
+        store(inner.clone(), S3ec::v3()),
+    );
     for text in ["one", "two"] {
         with.put(&path(), text.into()).await.unwrap();
         assert!(exists(&inner, &file_path()).await);
@@ -214,10 +220,7 @@ async fn is_copied_and_moved_with_its_object() {
         store.delete(&path()).await.unwrap();
         assert_eq!(names(&*inner).await, ["b", "b.instruction"]);
         store.rename(&other, &path()).await.unwrap();
-        assert_eq!(
-            names(&*inner).await,
-            ["a/object", "a/object.instruction"]
-        );
+        assert_eq!(names(&*inner).await, ["a/object", "a/object.instruction"]);
         assert_eq!(read(&store, &path()).await, b"abc");
         // Onto itself nothing happens.
         store.copy(&path(), &path()).await.unwrap();
@@ -230,7 +233,10 @@ async fn is_copied_and_moved_with_its_object() {
 async fn of_what_was_at_the_target_goes() {
     let (other, other_file) = (Path::from("b"), Path::from("b.instruction"));
     let inner = memory();
-    let (with, without) = (store(inner.clone(), files()), store(inner.clone(), S3ec::v3()));
+    let (with, without) = (
+        store(inner.clone(), files()),
+        store(inner.clone(), S3ec::v3()),
+    );
     for rename in [false, true] {
         with.put(&other, "old".into()).await.unwrap();
         without.put(&path(), "new".into()).await.unwrap();
@@ -348,7 +354,10 @@ async fn does_not_stay_without_an_object() {
 #[tokio::test]
 async fn is_not_there_for_objects_of_others() {
     let inner = memory();
-    inner.put(&path(), "plain text, not encrypted".into()).await.unwrap();
+    inner
+        .put(&path(), "plain text, not encrypted".into())
+        .await
+        .unwrap();
     let store = |foreign, format| {
         EncryptedStore::builder(inner.clone())
             .format(format)
