@@ -157,7 +157,7 @@ impl Moved {
             } = count;
             print!("   {objects:>3} were {format}");
             match not_authenticated {
-                0 => println!(", each authenticated before its first byte was passed on"),
+                0 => println!(", no byte passed on before it was authenticated"),
                 _ => println!("; nothing authenticates {not_authenticated} of them"),
             }
         }
