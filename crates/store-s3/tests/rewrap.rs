@@ -43,11 +43,7 @@ fn files() -> [S3ec; 2] {
     [S3ec::v2(), S3ec::v3()].map(S3ec::instruction_files)
 }
 
-fn store(
-    inner: &Arc<InMemory>,
-    format: S3ec,
-    keys: impl MaterialsManager + 'static,
-) -> Store {
+fn store(inner: &Arc<InMemory>, format: S3ec, keys: impl MaterialsManager + 'static) -> Store {
     EncryptedStore::builder(Arc::clone(inner))
         .format(format)
         .build(keys)
@@ -126,11 +122,18 @@ async fn from_kms_and_to_it() {
         assert_eq!(read(&new).await.unwrap(), b"abc");
         assert_eq!(variant(&read(&old).await.unwrap_err()), "NotUnwrapped");
         let without = with_context(&second, &EncryptionContext::default());
-        assert_eq!(variant(&read(&without).await.unwrap_err()), "ContextMismatch");
+        assert_eq!(
+            variant(&read(&without).await.unwrap_err()),
+            "ContextMismatch"
+        );
 
         // A raw key would lose the context.
         let error = new.rewrap(&path(), &new_aes()).await.unwrap_err();
-        assert!(error.to_string().contains("raw keys store no encryption context"));
+        assert!(
+            error
+                .to_string()
+                .contains("raw keys store no encryption context")
+        );
 
         let nothing = EncryptionContext::default();
         let old = with_context(&first, &nothing);
@@ -139,13 +142,20 @@ async fn from_kms_and_to_it() {
         let raw = store(&inner, format.clone(), new_aes());
         assert_eq!(read(&raw).await.unwrap(), b"abc");
         raw.rewrap(&path(), &second).await.unwrap();
-        assert_eq!(read(&with_context(&second, &nothing)).await.unwrap(), b"abc");
+        assert_eq!(
+            read(&with_context(&second, &nothing)).await.unwrap(),
+            b"abc"
+        );
     }
 }
 
 #[tokio::test]
 async fn files_of_other_clients() {
-    for id in ["pyraw/v2/aes/17-instr", "pyraw/v3/rsa/17-instr", "transposed/v3/noec/17"] {
+    for id in [
+        "pyraw/v2/aes/17-instr",
+        "pyraw/v3/rsa/17-instr",
+        "transposed/v3/noec/17",
+    ] {
         let inner = StoredObject::golden(id).put().await;
         let format = reads_all().instruction_files();
         let old = store(&inner, format.clone(), golden_keys());
@@ -181,8 +191,9 @@ async fn under_another_suffix() {
         let inner = object.put().await;
         let old = store(&inner, format.clone(), old_aes());
         let rotation = Rotation::new().to_suffix(".partner");
-        let rewrapped = old.rewrap_opts(&path(), &new_rsa(), wishes(rotation));
-        rewrapped.await.unwrap();
+        old.rewrap_opts(&path(), &new_rsa(), wishes(rotation))
+            .await
+            .unwrap();
         assert!(exists(&inner, &"a/object.partner".into()).await);
         assert_eq!(StoredObject::stored(&inner).await.file, object.file);
         assert_eq!(read(&old).await.unwrap(), b"abc");
@@ -190,13 +201,17 @@ async fn under_another_suffix() {
         let partner = store(&inner, format, new_rsa());
         assert_eq!(variant(&read(&partner).await.unwrap_err()), "NotUnwrapped");
         let mut options = GetOptions::new();
-        options.extensions.insert(InstructionSuffix::new(".partner"));
+        options
+            .extensions
+            .insert(InstructionSuffix::new(".partner"));
         let result = partner.get_opts(&path(), options.clone()).await.unwrap();
         assert_eq!(result.bytes().await.unwrap(), "abc");
 
         // That one is rotated in turn.
-        let rewrapped = partner.rewrap_opts(&path(), &new_aes(), options.extensions.clone());
-        rewrapped.await.unwrap();
+        partner
+            .rewrap_opts(&path(), &new_aes(), options.extensions.clone())
+            .await
+            .unwrap();
         let error = partner.get_opts(&path(), options).await.unwrap_err();
         assert_eq!(variant(&error), "NotUnwrapped");
         assert_eq!(read(&old).await.unwrap(), b"abc");
@@ -221,9 +236,10 @@ async fn enforced_when_the_old_key_opens_the_new_file_too() {
         let unenforced = old(&inner).rewrap(&path(), &same_key).await;
         unenforced.unwrap();
         let inner = object.put().await;
-        let rewrapped = old(&inner);
-        let rewrapped = rewrapped.rewrap_opts(&path(), &new_aes(), wishes(enforced));
-        rewrapped.await.unwrap();
+        old(&inner)
+            .rewrap_opts(&path(), &new_aes(), wishes(enforced))
+            .await
+            .unwrap();
         let new = store(&inner, format, new_aes());
         assert_eq!(read(&new).await.unwrap(), b"abc");
     }
@@ -293,7 +309,10 @@ async fn whole_objects_become_v3() {
             old.reencrypt(&path(), &new_aes()).await.unwrap();
             let stored = StoredObject::stored(&inner).await;
             assert_eq!(stored.metadata["x-amz-c"], "115");
-            let own = stored.metadata.keys().filter(|name| name.starts_with("x-amz-"));
+            let own = stored
+                .metadata
+                .keys()
+                .filter(|name| name.starts_with("x-amz-"));
             assert_eq!(own.count(), 6);
             assert_eq!(stored.file, None);
             assert_eq!(stored.body.len(), 17 + 16);
@@ -308,7 +327,9 @@ async fn whole_objects_become_v3() {
 async fn whole_objects_become_framed_ones_and_back() {
     let key = WrappingKey::from_bytes(&mut [7; 32]).unwrap();
     let raw = RawAes::new("acme", "test", key).unwrap();
-    let inner = StoredObject::golden("ruby/v1/aes/instruction_file/17").put().await;
+    let inner = StoredObject::golden("ruby/v1/aes/instruction_file/17")
+        .put()
+        .await;
     let there = EncryptedStore::builder(Arc::clone(&inner))
         .format(Framed::new())
         .also_read(reads_all(), golden_keys())
