@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 pub(crate) mod objects;
+pub(crate) mod s3ec;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ use envelope::{
 };
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use self::objects::{Cat, Cp, Ls, Rm, StoreArgs};
+use self::objects::{Cat, Cp, Ls, Reencrypt, Rewrap, Rm, StoreArgs};
+use self::s3ec::SuffixArgs;
 use crate::error::Error;
 use crate::location::Location;
 use crate::place::Place;
@@ -61,12 +63,17 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// List objects with the sizes of their plaintext; needs no key and verifies nothing
     Ls(Ls),
-    /// Write an object to standard output, each frame as soon as it verified
+    /// Write an object to standard output, each frame, or all of an object of the S3 Encryption Client,
+    /// as soon as it verified
     Cat(Cat),
     /// Copy between URLs (encrypted) and local files (plaintext)
     Cp(Cp),
     /// Remove an object and its instruction file; needs no key
     Rm(Rm),
+    /// Give an object with an instruction file other keys, and leave the object as it is
+    Rewrap(Rewrap),
+    /// Encrypt an object anew under other keys, in another format if asked
+    Reencrypt(Reencrypt),
 }
 
 #[derive(Debug, Parser)]
@@ -164,6 +171,8 @@ pub(crate) struct Inspect {
     #[arg(value_name = "SRC", value_parser = OsStringValueParser::new().try_map(Location::parse))]
     pub(crate) source: Location,
     #[command(flatten)]
+    pub(crate) suffix: SuffixArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
 
@@ -214,6 +223,10 @@ pub(crate) struct RequiredContextArgs {
 }
 
 impl RequiredContextArgs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.required_context_key.is_empty()
+    }
+
     /// The manager that does so.
     pub(crate) fn requiring(
         &self,

@@ -7,6 +7,8 @@ pub(crate) mod encrypt;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod ls;
+pub(crate) mod reencrypt;
+pub(crate) mod rewrap;
 pub(crate) mod rm;
 
 use envelope::EncryptionContext;

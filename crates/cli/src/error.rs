@@ -129,6 +129,8 @@ impl Error {
                     | store::Error::Range { .. }
                     | store::Error::MetadataTooLong { .. }
                     | store::Error::NotAscii { .. }
+                    | store::Error::ReservedMetadata { .. }
+                    | store::Error::TooLongToWait { .. }
                     | store::Error::KeysInHeader { .. }
                     | store::Error::PathsAreBound { .. },
                 ) => Failure::Usage,
@@ -165,8 +167,9 @@ impl Error {
         {
             if let store::Error::Foreign { .. } = cause {
                 return format!(
-                    "{message}: it is not encrypted in a format that this program knows; read it \
-                    with cp --plain-source"
+                    "{message}: it is not encrypted in a format that this program knows, or its \
+                    instruction file is missing; read it with cp --plain-source, or restore that \
+                    file or name its suffix with --instruction-suffix"
                 );
             }
             // What wraps it has nothing to add.
@@ -181,7 +184,30 @@ impl Error {
             }
             source = error.source();
         }
+        if let Some(option) = self.option() {
+            message.push_str(" (the option is ");
+            message.push_str(option);
+            message.push(')');
+        }
         message
+    }
+
+    /// What a library calls by its own names.
+    fn option(&self) -> Option<&'static str> {
+        let Self::Store { source, .. } = self else {
+            return None;
+        };
+        if let Some(store::Error::TooLongToWait { .. }) = store::Error::of(source) {
+            return Some("--wait-in-memory");
+        }
+        match envelope_s3::Error::of(source)? {
+            envelope_s3::Error::RangeNotAuthenticated | envelope_s3::Error::LegacyContent => {
+                Some("--allow-legacy-unauthenticated")
+            }
+            envelope_s3::Error::LegacyWrap { .. } => Some("--allow-legacy-wrapping"),
+            envelope_s3::Error::MetadataTooLong { .. } => Some("--instruction-file"),
+            _ => None,
+        }
     }
 }
 

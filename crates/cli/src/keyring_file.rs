@@ -13,12 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use envelope::{CachingManager, Keyring, MaterialsManager, Multi};
+use envelope_s3::keyring as s3ec;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::keys::{Keys, NoS3ecKeys};
 
 /// What a keyring file says, before any key is read.
 pub struct KeyringFile {
@@ -36,6 +38,21 @@ enum Kind {
     Aes(raw_aes::RawAesEntry),
     Rsa(raw_rsa::RawRsaEntry),
     Ecdh(raw_ecdh::RawEcdhEntry),
+}
+
+/// One key, in the form that each format has for it.
+struct OpenedKey {
+    framed: Arc<dyn Keyring>,
+    /// Objects of the S3 Encryption Client have no form for some types.
+    s3ec: Option<Arc<dyn Keyring>>,
+}
+
+/// All keys, in the form that each format has for them.
+struct OpenedKeys {
+    framed: Arc<dyn Keyring>,
+    s3ec: Box<dyn MaterialsManager>,
+    /// Why the first key writes no objects of the S3 Encryption Client.
+    s3ec_refusal: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,24 +87,56 @@ impl KeyringFile {
     }
 
     /// Reads the keys. Their paths are relative to `file`, the keyring file's own.
-    fn open(self, file: &Path) -> Result<Arc<dyn Keyring>, String> {
-        let mut keyrings = Vec::new();
-        for Entry { label, kind } in self.entries {
-            let opened: Result<Arc<dyn Keyring>, String> = match kind {
-                Kind::Aes(entry) => entry.open(file).map(|keyring| Arc::new(keyring) as _),
-                Kind::Rsa(entry) => entry.open(file).map(|keyring| Arc::new(keyring) as _),
-                Kind::Ecdh(entry) => entry.open(file).map(|keyring| Arc::new(keyring) as _),
+    fn open(self, file: &Path) -> Result<OpenedKeys, String> {
+        let mut opened = Vec::new();
+        let mut s3ec_refusal = None;
+        for (index, Entry { label, kind }) in self.entries.into_iter().enumerate() {
+            let key = match kind {
+                Kind::Aes(entry) => entry.open(file),
+                Kind::Rsa(entry) => entry.open(file),
+                Kind::Ecdh(entry) => entry.open(file).map(|keyring| OpenedKey {
+                    framed: Arc::new(keyring),
+                    s3ec: None,
+                }),
             };
-            keyrings.push(opened.map_err(|fault| format!("{label}: {fault}"))?);
+            let key = key.map_err(|fault| format!("{label}: {fault}"))?;
+            if index == 0 && key.s3ec.is_none() {
+                s3ec_refusal = Some(format!(
+                    "{label}: a key of this type writes no objects of the S3 Encryption Client; \
+                    put a raw-aes or raw-rsa key first"
+                ));
+            }
+            opened.push(key);
         }
-        let mut keyrings = keyrings.into_iter();
-        // `parse` refused an empty list.
-        let generator = keyrings.next().ok_or("no [[key]] entry")?;
-        if keyrings.len() == 0 {
-            return Ok(generator);
-        }
-        let multi = Multi::generate_with(generator);
-        Ok(Arc::new(keyrings.fold(multi, Multi::and)))
+        let (framed, s3ec): (Vec<_>, Vec<_>) = opened
+            .into_iter()
+            .map(|OpenedKey { framed, s3ec }| (framed, s3ec))
+            .unzip();
+        Ok(OpenedKeys {
+            framed: framed_keys(framed)?,
+            s3ec: s3ec_keys(s3ec.into_iter().flatten()),
+            s3ec_refusal,
+        })
+    }
+}
+
+/// The first generates data keys, and all of them wrap them.
+fn framed_keys(keyrings: Vec<Arc<dyn Keyring>>) -> Result<Arc<dyn Keyring>, String> {
+    let mut keyrings = keyrings.into_iter();
+    // `parse` refused an empty list.
+    let generator = keyrings.next().ok_or("no [[key]] entry")?;
+    if keyrings.len() == 0 {
+        return Ok(generator);
+    }
+    let multi = Multi::generate_with(generator);
+    Ok(Arc::new(keyrings.fold(multi, Multi::and)))
+}
+
+/// An object has one encrypted data key: the first wraps it, and all of them are tried.
+fn s3ec_keys(mut keyrings: impl Iterator<Item = Arc<dyn Keyring>>) -> Box<dyn MaterialsManager> {
+    match keyrings.next() {
+        Some(first) => Box::new(keyrings.fold(s3ec::Keys::new(first), s3ec::Keys::and)),
+        None => Box::new(NoS3ecKeys),
     }
 }
 
@@ -161,7 +210,7 @@ impl fmt::Debug for KeyringFile {
 ///
 /// # Errors
 /// [`Error::Usage`] that names file, entry, field and remedy.
-pub(crate) fn load(path: Option<&Path>) -> Result<Box<dyn MaterialsManager>, Error> {
+pub(crate) fn load(path: Option<&Path>) -> Result<Keys, Error> {
     let path = path.ok_or_else(|| {
         Error::Usage("no keyring: name a keyring file with --keyring or ENVELOPE_KEYRING".into())
     })?;
@@ -171,13 +220,21 @@ pub(crate) fn load(path: Option<&Path>) -> Result<Box<dyn MaterialsManager>, Err
         .map_err(|error| at(format!("cannot read the keyring file: {error}")))?;
     let mut file = KeyringFile::parse(&text).map_err(at)?;
     let cache = file.cache.take();
-    let keyring = file.open(path).map_err(at)?;
-    let Some(cache) = cache else {
-        return Ok(Box::new(keyring));
+    let OpenedKeys {
+        framed,
+        s3ec,
+        s3ec_refusal,
+    } = file.open(path).map_err(at)?;
+    let framed: Box<dyn MaterialsManager> = match cache {
+        None => Box::new(framed),
+        Some(cache) => {
+            let cached = cache
+                .open()
+                .and_then(|(cache, limits)| CachingManager::new(framed, cache, limits));
+            Box::new(cached.map_err(|error| at(format!("[cache]: {error}")))?)
+        }
     };
-    let cached = cache
-        .open()
-        .and_then(|(cache, limits)| CachingManager::new(keyring, cache, limits))
-        .map_err(|error| at(format!("[cache]: {error}")))?;
-    Ok(Box::new(cached))
+    // Each object of the S3 Encryption Client needs a data key of its own, so nothing is cached.
+    let s3ec_refusal = s3ec_refusal.map(|fault| format!("{}: {fault}", path.display()));
+    Ok(Keys::new(framed, s3ec, s3ec_refusal))
 }

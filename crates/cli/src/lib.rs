@@ -7,10 +7,11 @@ mod args;
 mod commands;
 mod error;
 mod failures;
+mod formats;
 mod interrupt;
 mod keyring_file;
+mod keys;
 mod location;
-mod no_keys;
 mod output;
 mod place;
 mod upload;
@@ -51,6 +52,8 @@ fn run(args: Args, output: &Output) -> Result<(), Error> {
         Command::Cat(command) => wait(commands::cat::run(&command, keyring)),
         Command::Cp(command) => wait(commands::cp::run(&command, keyring, output)),
         Command::Rm(command) => wait(commands::rm::run(&command, output)),
+        Command::Rewrap(command) => wait(commands::rewrap::run(&command, keyring, output)),
+        Command::Reencrypt(command) => wait(commands::reencrypt::run(&command, keyring, output)),
     }
 }
 

@@ -117,8 +117,35 @@ impl StoreOptions<'_> {
 pub(crate) struct Opened {
     pub(crate) store: Arc<DynObjectStore>,
     pub(crate) path: Path,
-    /// Whether it keeps attributes.
-    pub(crate) attributes: bool,
+    pub(crate) metadata: Metadata,
+}
+
+/// What metadata a store keeps with objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metadata {
+    None,
+    /// Names are identifiers, which have no hyphens.
+    Identifiers,
+    All,
+}
+
+impl Opened {
+    /// Says at once what would be found out when the first object is written. `name` is the
+    /// store's.
+    ///
+    /// # Errors
+    /// When the store cannot keep the metadata of objects of the S3 Encryption Client.
+    pub(crate) fn check_s3ec(&self, name: &impl fmt::Display) -> Result<(), Error> {
+        let keeps = match self.metadata {
+            Metadata::All => return Ok(()),
+            Metadata::None => "no metadata",
+            Metadata::Identifiers => "no metadata with hyphens in its names",
+        };
+        Err(Error::Usage(format!(
+            "{name}: this store keeps {keeps}, which the S3EC format needs; use --format framed or \
+            framed-instruction"
+        )))
+    }
 }
 
 /// What `memory://` holds, for as long as the program runs.
@@ -130,6 +157,11 @@ pub(crate) fn open(url: &Url, options: StoreOptions<'_>) -> Result<Opened, Error
         .map_err(|error| Error::Usage(format!("{url}: {error}; the schemes are: {SCHEMES}")))?;
     // Nothing was sent yet: the configuration is to blame.
     let failed = |source| Error::Usage(Error::store(url.as_str(), source).message());
+    let metadata = match scheme {
+        ObjectStoreScheme::Local => Metadata::None,
+        ObjectStoreScheme::MicrosoftAzure => Metadata::Identifiers,
+        _ => Metadata::All,
+    };
     let store: Arc<DynObjectStore> = match scheme {
         ObjectStoreScheme::Memory => MEMORY.clone(),
         ObjectStoreScheme::Local => Arc::new(LocalStore::new(LocalFileSystem::new())),
@@ -173,7 +205,7 @@ pub(crate) fn open(url: &Url, options: StoreOptions<'_>) -> Result<Opened, Error
     Ok(Opened {
         store,
         path,
-        attributes: url.scheme() != "file",
+        metadata,
     })
 }
 

@@ -11,7 +11,6 @@
 //! | [`Keys`] | as its first | as any of its keyrings |
 
 mod aes;
-mod aes_gcm;
 mod aes_legacy;
 mod keys;
 #[cfg(feature = "kms")]
@@ -21,8 +20,8 @@ mod received;
 mod rsa;
 mod wrap_info;
 
-use envelope::AlgorithmSuite;
 use envelope::keyring::{KeyRequest, KeyringError};
+use envelope::{AlgorithmSuite, EncryptedDataKey};
 
 pub use aes::Aes;
 pub use keys::Keys;
@@ -48,6 +47,18 @@ pub(crate) fn bound_algorithm(suite: AlgorithmSuite) -> Option<&'static str> {
     AlgorithmSuite::S3
         .contains(&suite)
         .then_some("AES/GCM/NoPadding")
+}
+
+/// How an object's encrypted data key says that it was wrapped: the wrap algorithm, by its name in
+/// format V2, and the material description. Nothing for keys of other formats. Nothing of it is
+/// verified.
+#[must_use]
+pub fn claims_of(key: &EncryptedDataKey) -> Option<(&'static str, MaterialDescription)> {
+    if key.provider_id() != PROVIDER_ID {
+        return None;
+    }
+    let info = WrapInfo::from_bytes(key.provider_info()).ok()?;
+    Some((info.wrap.name(), MaterialDescription::new(info.description)))
 }
 
 /// What a data key is to be bound to.

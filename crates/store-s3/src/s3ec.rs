@@ -28,7 +28,7 @@ use crate::keyring::WrapInfo;
 use crate::metadata::{self, Content, Envelope, Found, InFile, WrapAlgorithm};
 use opening::S3ecOpening;
 
-/// Bytes that GCM adds to the plaintext.
+/// Bytes that GCM adds to the plaintext, and the length of a block of CBC.
 const TAG_LENGTH: u64 = 16;
 
 /// Objects as the Amazon S3 Encryption Client writes and reads them, in any store that keeps metadata.
@@ -178,7 +178,6 @@ impl S3ec {
     }
 
     /// What makes reading less safe than it could be. Each is a word that a reviewer can search for.
-    #[must_use]
     pub fn danger(self) -> Danger {
         Danger::new(self)
     }
@@ -261,6 +260,18 @@ impl S3ec {
             #[cfg(feature = "legacy-v1-write")]
             Version::V1 => (plaintext_length / TAG_LENGTH + 1) * TAG_LENGTH,
             Version::V2 | Version::V3 => plaintext_length.saturating_add(TAG_LENGTH),
+        }
+    }
+
+    /// What is told of the plaintext's length: only where the object's own does not tell.
+    fn claimed_length(&self, plaintext_length: Option<u64>) -> Option<u64> {
+        match self.version {
+            #[cfg(feature = "legacy-v1-write")]
+            Version::V1 => plaintext_length,
+            Version::V2 | Version::V3 => {
+                let _ = plaintext_length;
+                None
+            }
         }
     }
 
@@ -351,7 +362,7 @@ impl Format for S3ec {
                 WrapAlgorithm::KmsContext => rules::pairs(materials.context()),
                 _ => description,
             },
-            plaintext_length: None,
+            plaintext_length: self.claimed_length(object.plaintext_length),
         };
         let (own, file) = match self.writes_instruction_files {
             false => (envelope.to_pairs()?, None),
@@ -397,6 +408,7 @@ impl Format for S3ec {
             Found::InFile(_) => {
                 let suffix = stored.extensions.get::<InstructionSuffix>();
                 let suffix = suffix.map_or(InstructionSuffix::DEFAULT, InstructionSuffix::as_str);
+                rules::check_suffix(suffix)?;
                 Some(instruction_suffix::at(stored.location, suffix))
             }
         };

@@ -445,7 +445,12 @@ impl<S: ObjectStore> EncryptedStore<S> {
     }
 
     async fn delete_with_file(self, location: Path) -> Result<Path> {
-        let file = match self.files_by_place(&location).is_empty() {
+        // Formats that name their files by place need not be asked where the object's is.
+        let asks = self.formats().iter().any(|keyed| {
+            let format = &keyed.format;
+            format.writes_instruction_files() && format.instruction_files_of(&location).is_empty()
+        });
+        let file = match asks {
             true => self.current_file(&location).await?,
             false => None,
         };

@@ -27,8 +27,20 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// # Errors
     /// The inner store's, and when the object is none of the store's formats.
     pub async fn inspect(&self, location: &Path) -> Result<Inspection> {
+        self.inspect_opts(location, Extensions::new()).await
+    }
+
+    /// As [`inspect`](Self::inspect), with wishes that the object's format knows.
+    ///
+    /// # Errors
+    /// As [`inspect`](Self::inspect).
+    pub async fn inspect_opts(
+        &self,
+        location: &Path,
+        extensions: Extensions,
+    ) -> Result<Inspection> {
         self.check_shown(location)?;
-        let options = GetOptions::default();
+        let options = GetOptions::new().with_extensions(extensions);
         let (opening, _, meta, file) = self.closed(location, &options).await?;
         let inspection = opening.inspect(meta, file);
         inspection.map_err(Error::envelope(location))

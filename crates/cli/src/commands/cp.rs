@@ -3,33 +3,34 @@ use std::path::{self, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use envelope::MaterialsManager;
 use envelope_fs::LocalStore;
 use envelope_store as store;
-use envelope_store::format::Format;
-use envelope_store::{DEFAULT_PART_LENGTH, EncryptedStore, Framed};
+use envelope_store::Framed;
 use futures::future::ready;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::ProgressBar;
 use object_store::local::LocalFileSystem;
 use object_store::path::{Path, PathPart};
-use object_store::{Attributes, DynObjectStore, Extensions, ObjectStore, ObjectStoreExt};
+use object_store::{
+    Attributes, DynObjectStore, Extensions, GetOptions, ObjectStore, ObjectStoreExt,
+};
 use serde_json::json;
 
 use super::cat::write_out;
 use crate::args::objects::Cp;
+use crate::args::s3ec::of_policy;
 use crate::error::Error;
 use crate::failures::Failures;
+use crate::formats::{Family, Formats};
 use crate::interrupt;
 use crate::keyring_file;
-use crate::location::{self, Location, Opened};
+use crate::keys::Keys;
+use crate::location::{self, Location, Metadata, Opened};
 use crate::output::Output;
 use crate::upload::Upload;
 
 /// Bytes that standard input is read in.
 const PIECE: usize = 1 << 20;
-/// Most parts that an upload to S3 has.
-const PARTS: u64 = 10_000;
 
 /// One object to copy.
 struct Entry {
@@ -49,7 +50,7 @@ pub(crate) async fn run(
     command.store.options().check(&urls)?;
     let copy = Copy { command };
     // Whatever is wrong with the keyring is said before anything is read.
-    let keys = Keys::load(command, keyring)?;
+    let keys = Sides::load(command, keyring)?;
     match (&command.source, &command.target) {
         (Location::Standard, Location::Standard) => Err(Error::Usage(
             "standard input to standard output copies nothing; give a URL or a path".to_owned(),
@@ -69,23 +70,28 @@ pub(crate) async fn run(
 }
 
 /// The keys of each side that is encrypted.
-struct Keys {
-    source: Option<Box<dyn MaterialsManager>>,
-    target: Option<Box<dyn MaterialsManager>>,
+struct Sides {
+    source: Option<Keys>,
+    target: Option<Keys>,
 }
 
-impl Keys {
+impl Sides {
     fn load(command: &Cp, keyring: Option<&path::Path>) -> Result<Self, Error> {
         let load = |location: &Location, plain: bool| {
             let encrypted = location.url().is_some() && !plain;
             encrypted.then(|| keyring_file::load(keyring)).transpose()
         };
         let target = load(&command.target, command.plain_destination)?;
+        let writing = |mut keys: Keys| -> Result<Keys, Error> {
+            if command.format.family() == Family::S3ec {
+                keys.check_writes_s3ec()?;
+            }
+            keys.framed = command.format.required.requiring(keys.framed)?;
+            Ok(keys)
+        };
         Ok(Self {
             source: load(&command.source, command.plain_source)?,
-            target: target
-                .map(|keys| command.writing.required.requiring(keys))
-                .transpose()?,
+            target: target.map(writing).transpose()?,
         })
     }
 }
@@ -104,7 +110,7 @@ impl Copy<'_> {
                 store: Arc::new(LocalStore::new(LocalFileSystem::new())),
                 path: location_of(path)
                     .map_err(|why| Error::Usage(format!("{}: {why}", path.display())))?,
-                attributes: false,
+                metadata: Metadata::None,
             }),
             Location::Standard => Err(Error::Usage(
                 "standard input and output are no store; give a URL".to_owned(),
@@ -116,61 +122,63 @@ impl Copy<'_> {
     fn reader(
         &self,
         store: &Arc<DynObjectStore>,
-        keys: Option<Box<dyn MaterialsManager>>,
+        keys: Option<Keys>,
     ) -> Result<Arc<DynObjectStore>, Error> {
         let Some(keys) = keys else {
             return Ok(Arc::clone(store));
         };
+        let (builder, keys) = self.formats_read().over(Arc::clone(store), keys);
+        let builder = builder.context(self.command.context.load()?);
+        Ok(Arc::new(builder.build(keys)))
+    }
+
+    fn formats_read(&self) -> Formats {
         let Cp {
             reading,
+            s3ec,
+            suffix,
             rules,
-            context,
             ..
         } = self.command;
-        let store = EncryptedStore::builder(Arc::clone(store))
-            .format(Framed::new().reading(reading.options(rules)))
-            .context(context.load()?)
-            .build(keys);
-        Ok(Arc::new(store))
+        Formats {
+            framed: Framed::new().reading(reading.options(rules)),
+            s3ec: suffix.known_to(s3ec.reading(of_policy(rules.commitment_policy))),
+            writes: Family::Framed,
+        }
     }
 
     /// What takes plaintext. `longest` is the length of the longest object to come, in bytes.
     fn writer(
         &self,
-        store: &Arc<DynObjectStore>,
-        keys: Option<Box<dyn MaterialsManager>>,
+        target: &Opened,
+        keys: Option<Keys>,
         longest: u64,
     ) -> Result<Arc<DynObjectStore>, Error> {
         let Some(keys) = keys else {
-            return Ok(Arc::clone(store));
+            return Ok(Arc::clone(&target.store));
         };
         let Cp {
-            writing,
+            format,
             reading,
+            s3ec,
             rules,
-            context,
             ..
         } = self.command;
-        let store = EncryptedStore::builder(Arc::clone(store))
-            .format(writing.format(rules)?.reading(reading.options(rules)))
-            .part_length(self.part_length(longest))
-            .context(context.load()?)
-            .build(keys);
-        Ok(Arc::new(store))
-    }
-
-    fn part_length(&self, longest: u64) -> usize {
-        // A tenth more than the plaintext: frames, and what a source did not tell.
-        let needed = longest.saturating_add(longest / 10) / PARTS;
-        let needed = usize::try_from(needed).unwrap_or(DEFAULT_PART_LENGTH);
-        let asked = self.command.writing.part_size;
-        asked.unwrap_or(needed.max(DEFAULT_PART_LENGTH))
+        let formats = format.formats(reading, s3ec, rules)?;
+        if formats.writes == Family::S3ec {
+            target.check_s3ec(&self.command.target)?;
+        }
+        let (builder, keys) = formats.over(Arc::clone(&target.store), keys);
+        let builder = builder
+            .part_length(self.command.parts.length(longest))
+            .context(self.command.context.load()?);
+        Ok(Arc::new(builder.build(keys)))
     }
 
     /// The source's attributes and those that were asked for.
     fn attributes(&self, found: &Attributes, target: &Opened) -> Result<Attributes, Error> {
-        let asked = self.command.writing.attributes();
-        if !target.attributes {
+        let asked = self.command.attributes();
+        if target.metadata == Metadata::None {
             return match asked.is_empty() {
                 true => Ok(asked),
                 false => Err(Error::Usage(format!(
@@ -185,7 +193,7 @@ impl Copy<'_> {
             .collect())
     }
 
-    async fn one(&self, keys: Keys, output: &Output) -> Result<(), Error> {
+    async fn one(&self, keys: Sides, output: &Output) -> Result<(), Error> {
         let (source, target) = (
             self.open(&self.command.source)?,
             self.open(&self.command.target)?,
@@ -207,7 +215,7 @@ impl Copy<'_> {
         };
         let views = Views {
             reader: self.reader(&source.store, keys.source)?,
-            writer: self.writer(&target.store, keys.target, meta.size)?,
+            writer: self.writer(&target, keys.target, meta.size)?,
             target,
         };
         let progress = output.progress(Some(meta.size));
@@ -217,14 +225,14 @@ impl Copy<'_> {
         output.summary(false, &self.report(&entry, copied?))
     }
 
-    async fn everything(&self, keys: Keys, output: &Output) -> Result<(), Error> {
+    async fn everything(&self, keys: Sides, output: &Output) -> Result<(), Error> {
         let (source, target) = (
             self.open(&self.command.source)?,
             self.open(&self.command.target)?,
         );
         let source_name = self.command.source.to_string();
         let prefix = (!source.path.as_ref().is_empty()).then_some(&source.path);
-        let format = Framed::new();
+        let formats = self.formats_read();
         let mut failures = Failures::default();
         let mut entries = Vec::new();
         let mut listed = source.store.list(prefix);
@@ -237,8 +245,7 @@ impl Copy<'_> {
                 }
             };
             // They go with their objects, where these are read as such.
-            let hidden = keys.source.is_some()
-                && format.object_of_instruction_file(&meta.location).is_some();
+            let hidden = keys.source.is_some() && formats.hides(&meta.location);
             let below = meta.location.prefix_match(&source.path);
             if let Some(below) = below.filter(|_| !hidden) {
                 entries.push(Entry {
@@ -255,7 +262,7 @@ impl Copy<'_> {
         let longest = entries.iter().map(|entry| entry.length).max().unwrap_or(0);
         let views = Views {
             reader: self.reader(&source.store, keys.source)?,
-            writer: self.writer(&target.store, keys.target, longest)?,
+            writer: self.writer(&target, keys.target, longest)?,
             target,
         };
         let progress = output.progress(Some(entries.iter().map(|entry| entry.length).sum()));
@@ -309,7 +316,8 @@ impl Copy<'_> {
         progress: &ProgressBar,
     ) -> Result<u64, Error> {
         let failed = |error| Error::store(&source, error);
-        let result = interrupt::or(views.reader.get(&entry.from)).await?;
+        let request = GetOptions::new().with_extensions(self.command.suffix.extensions());
+        let result = interrupt::or(views.reader.get_opts(&entry.from, request)).await?;
         let result = result.map_err(failed)?;
         let mut extensions = Extensions::new();
         if let Some(opened) = result.extensions.get::<store::Opened>() {
@@ -320,16 +328,16 @@ impl Copy<'_> {
             to: &entry.to,
             attributes: self.attributes(&result.attributes, &views.target)?,
             extensions,
-            part_length: self.part_length(result.meta.size),
+            part_length: self.command.parts.length(result.meta.size),
         };
         let plaintext = result.into_stream().map_err(failed);
         let plaintext = plaintext.inspect_ok(|bytes| progress.inc(bytes.len() as u64));
         upload.send(plaintext.boxed(), &target).await
     }
 
-    async fn upload_input(&self, keys: Keys, output: &Output) -> Result<(), Error> {
+    async fn upload_input(&self, keys: Sides, output: &Output) -> Result<(), Error> {
         let target = self.open(&self.command.target)?;
-        let writer = self.writer(&target.store, keys.target, 0)?;
+        let writer = self.writer(&target, keys.target, 0)?;
         let progress = output.progress(None);
         let input = stream::try_unfold((), |()| async {
             // On a thread of its own, so that a signal is noticed while it waits.
@@ -351,7 +359,7 @@ impl Copy<'_> {
             to: &target.path,
             attributes: self.attributes(&Attributes::new(), &target)?,
             extensions: Extensions::new(),
-            part_length: self.part_length(0),
+            part_length: self.command.parts.length(0),
         };
         let name = self.command.target.to_string();
         let sent = upload.send(input.boxed(), &name).await;
@@ -365,11 +373,12 @@ impl Copy<'_> {
         output.summary(false, &self.report(&entry, length))
     }
 
-    async fn write_output(&self, keys: Keys) -> Result<(), Error> {
+    async fn write_output(&self, keys: Sides) -> Result<(), Error> {
         let source = self.open(&self.command.source)?;
         let reader = self.reader(&source.store, keys.source)?;
         let name = self.command.source.to_string();
-        let result = interrupt::or(reader.get(&source.path)).await?;
+        let request = GetOptions::new().with_extensions(self.command.suffix.extensions());
+        let result = interrupt::or(reader.get_opts(&source.path, request)).await?;
         let result = result.map_err(|error| Error::store(&name, error))?;
         write_out(result, &name).await
     }

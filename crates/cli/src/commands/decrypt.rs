@@ -20,7 +20,7 @@ const SPOOL_IN_MEMORY: usize = 4 << 20;
 
 pub(crate) fn run(command: &Decrypt, keyring: Option<&Path>, output: &Output) -> Result<(), Error> {
     let options = options(command)?;
-    let keyring = keyring_file::load(keyring)?;
+    let keyring = keyring_file::load(keyring)?.framed;
     let source = Source::open(&command.source, command.target.path())?;
     let target_name = Target::name(&command.target);
     let failed = Error::copy(&source.name, &target_name);

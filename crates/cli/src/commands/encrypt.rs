@@ -15,7 +15,9 @@ use crate::place::{Source, Target};
 
 pub(crate) fn run(command: &Encrypt, keyring: Option<&Path>, output: &Output) -> Result<(), Error> {
     let options = options(command)?;
-    let manager = command.required.requiring(keyring_file::load(keyring)?)?;
+    let manager = command
+        .required
+        .requiring(keyring_file::load(keyring)?.framed)?;
     let source = Source::open(&command.source, command.target.path())?;
     let refused = |error| Error::envelope(&source.name, error);
     let mut request = options.request().map_err(refused)?;

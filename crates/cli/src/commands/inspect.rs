@@ -8,7 +8,9 @@ use envelope::{
     AlgorithmSuite, CommitmentPolicy, DecryptOptions, EncryptedDataKey, EncryptionContext,
     FrameScan, FrameScanner,
 };
-use envelope_store::{EncryptedStore, Framed};
+use envelope_s3::S3ec;
+use envelope_s3::keyring::{MaterialDescription, claims_of};
+use envelope_store::Framed;
 use object_store::path::Path;
 use serde_json::{Value, json};
 use url::Url;
@@ -16,11 +18,15 @@ use url::Url;
 use super::{context_json, suite_id};
 use crate::args::Inspect;
 use crate::error::Error;
+use crate::formats::{Family, Formats};
 use crate::interrupt::Interruptible;
+use crate::keys::Keys;
 use crate::location::{Location, Opened};
-use crate::no_keys::NoKeys;
 use crate::output::Output;
 use crate::place::{Place, Source};
+
+/// How the data key of an object of the S3 Encryption Client claims to be wrapped.
+type Wrap = (&'static str, MaterialDescription);
 
 /// What a message or an object claims.
 struct Claims {
@@ -31,7 +37,8 @@ struct Claims {
     context: EncryptionContext,
     encrypted_data_keys: Vec<EncryptedDataKey>,
     frame_length: Option<u32>,
-    header_length: u64,
+    /// Nothing where there is no header.
+    header_length: Option<u64>,
     plaintext_length: Option<u64>,
     instruction_file: Option<Path>,
 }
@@ -51,10 +58,16 @@ pub(crate) async fn run(command: &Inspect, output: &Output) -> Result<(), Error>
 
 async fn of_object(url: &Url, command: &Inspect, options: DecryptOptions) -> Result<Claims, Error> {
     let Opened { store, path, .. } = command.store.open(url)?;
-    let store = EncryptedStore::builder(store)
-        .format(Framed::new().reading(options))
-        .build(NoKeys);
-    let claims = store.inspect(&path).await;
+    let formats = Formats {
+        framed: Framed::new().reading(options),
+        s3ec: command.suffix.known_to(S3ec::v3()),
+        writes: Family::Framed,
+    };
+    let (builder, keys) = formats.over(store, Keys::none());
+    let claims = builder.build(keys);
+    let claims = claims
+        .inspect_opts(&path, command.suffix.extensions())
+        .await;
     let claims = claims.map_err(|source| Error::store(url.as_str(), source))?;
     Ok(Claims {
         format: claims.format,
@@ -64,7 +77,7 @@ async fn of_object(url: &Url, command: &Inspect, options: DecryptOptions) -> Res
         context: claims.context,
         encrypted_data_keys: claims.encrypted_data_keys,
         frame_length: claims.frame_length,
-        header_length: claims.header_length,
+        header_length: claims.frame_length.and(Some(claims.header_length)),
         plaintext_length: claims.plaintext_length,
         instruction_file: claims.instruction_file,
     })
@@ -92,7 +105,7 @@ fn of_message(place: &Place, options: &DecryptOptions) -> Result<Claims, Error> 
         context: claims.context().clone(),
         encrypted_data_keys: claims.encrypted_data_keys().to_vec(),
         frame_length: Some(claims.frame_length()),
-        header_length: header.length() as u64,
+        header_length: Some(header.length() as u64),
         plaintext_length,
         instruction_file: None,
     })
@@ -132,12 +145,13 @@ fn scan(mut frames: FrameScanner, mut body: impl Read) -> io::Result<Option<u64>
 
 fn as_json(claims: &Claims) -> Value {
     let keys: Vec<_> = claims.encrypted_data_keys.iter().map(key_json).collect();
+    let message_id = (!claims.message_id.is_empty()).then(|| hex::encode(&claims.message_id));
     let mut json = json!({
         "format": claims.format,
         "version": claims.version,
         "suite": suite_id(claims.suite),
         "suite_name": claims.suite.name(),
-        "message_id": hex::encode(&claims.message_id),
+        "message_id": message_id,
         "encryption_context": context_json(&claims.context),
         "encrypted_data_keys": keys,
         "frame_length": claims.frame_length,
@@ -148,7 +162,18 @@ fn as_json(claims: &Claims) -> Value {
     if let (Some(file), Some(fields)) = (&claims.instruction_file, json.as_object_mut()) {
         fields.insert("instruction_file".to_owned(), file.as_ref().into());
     }
+    if let (Some((wrap, description)), Some(fields)) = (wrap(claims), json.as_object_mut()) {
+        let pairs = description.iter();
+        let description = pairs.map(|(key, value)| (key.to_owned(), Value::from(value)));
+        fields.insert("wrap_algorithm".to_owned(), wrap.into());
+        fields.insert("material_description".to_owned(), description.collect());
+    }
     json
+}
+
+/// Nothing in formats that do not say it.
+fn wrap(claims: &Claims) -> Option<Wrap> {
+    claims.encrypted_data_keys.first().and_then(claims_of)
 }
 
 fn key_json(key: &EncryptedDataKey) -> Value {
@@ -171,7 +196,15 @@ fn as_text(claims: &Claims) -> String {
         format!("{}, version {}", claims.format, claims.version),
     );
     line("suite", claims.suite.to_string());
-    line("message id", hex::encode(&claims.message_id));
+    if !claims.message_id.is_empty() {
+        line("message id", hex::encode(&claims.message_id));
+    }
+    if let Some((wrap, description)) = wrap(claims) {
+        line("wrap algorithm", wrap.to_owned());
+        for (key, value) in description.iter() {
+            line("described as", format!("{key:?} = {value:?}"));
+        }
+    }
     for (key, value) in claims.context.iter() {
         line("context", format!("{key:?} = {value:?}"));
     }
@@ -191,13 +224,18 @@ fn as_text(claims: &Claims) -> String {
     }
     if let Some(length) = claims.frame_length {
         line("frame length", format!("{length} bytes"));
-        line("header length", format!("{} bytes", claims.header_length));
+    }
+    if let Some(length) = claims.header_length {
+        line("header length", format!("{length} bytes"));
     }
     line(
         "plaintext length",
         match claims.plaintext_length {
             Some(length) => format!("{length} bytes"),
             None if claims.suite.is_signed() => "unknown: the message is signed".to_owned(),
+            None if claims.frame_length.is_none() => {
+                "unknown: only a key tells, or the object is truncated".to_owned()
+            }
             None => "unknown: the message is truncated or malformed".to_owned(),
         },
     );

@@ -1,16 +1,19 @@
+use envelope_s3::S3ec;
+use envelope_store as store;
 use envelope_store::format::Format;
 use envelope_store::{EncryptedStore, ForeignObjects, Framed, NotEncrypted};
 use futures::future::ready;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{Extensions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde_json::json;
 
 use crate::args::objects::Ls;
 use crate::error::Error;
 use crate::failures::Failures;
+use crate::formats::{Family, Formats};
 use crate::interrupt;
+use crate::keys::Keys;
 use crate::location::Opened;
-use crate::no_keys::NoKeys;
 use crate::output::Output;
 
 /// Headers that are read at once.
@@ -18,8 +21,9 @@ const LOOKUPS: usize = 32;
 
 /// An object as it is listed.
 struct Line {
-    /// With the plaintext's size.
     meta: ObjectMeta,
+    /// Length of the plaintext in bytes; nothing where only a key tells.
+    size: Option<u64>,
     encrypted: bool,
 }
 
@@ -42,19 +46,27 @@ pub(crate) async fn run(command: &Ls, output: &Output) -> Result<(), Error> {
             stream::iter(listed.objects.into_iter().map(Ok)).boxed()
         }
     };
-    let format = Framed::new();
-    let encrypted = EncryptedStore::builder(store.clone())
-        .foreign_objects(ForeignObjects::Report)
-        .build(NoKeys);
+    let formats = || Formats {
+        framed: Framed::new(),
+        s3ec: command.suffix.known_to(S3ec::v3()),
+        writes: Family::Framed,
+    };
+    let (builder, keys) = formats().over(store.clone(), Keys::none());
+    let encrypted = builder.foreign_objects(ForeignObjects::Report).build(keys);
+    let formats = formats();
+    let computed: &dyn Format = match command.format.family() {
+        Family::Framed => &formats.framed,
+        Family::S3ec => &formats.s3ec,
+    };
     let describe = async |meta: ObjectMeta| {
         let described = match command.computed_sizes {
-            true => compute(&format, meta.clone()),
-            false => look_up(&encrypted, &meta).await,
+            true => compute(computed, meta.clone()),
+            false => look_up(&encrypted, &meta, command.suffix.extensions()).await,
         };
         (meta, described)
     };
     let mut described = listed
-        .try_filter(|meta| ready(format.object_of_instruction_file(&meta.location).is_none()))
+        .try_filter(|meta| ready(!formats.hides(&meta.location)))
         .map_ok(|meta| async { Ok(describe(meta).await) })
         .try_buffered(LOOKUPS);
     let mut failures = Failures::default();
@@ -82,14 +94,12 @@ pub(crate) async fn run(command: &Ls, output: &Output) -> Result<(), Error> {
     failures.into_result()
 }
 
-fn compute(format: &Framed, meta: ObjectMeta) -> Result<Line, Error> {
+fn compute(format: &dyn Format, meta: ObjectMeta) -> Result<Line, Error> {
     let size = format.listed_length(meta.size);
     let size = size.map_err(|error| Error::envelope(meta.location.as_ref(), error))?;
     Ok(Line {
-        meta: ObjectMeta {
-            size: size.unwrap_or(meta.size),
-            ..meta
-        },
+        meta,
+        size,
         encrypted: true,
     })
 }
@@ -97,26 +107,47 @@ fn compute(format: &Framed, meta: ObjectMeta) -> Result<Line, Error> {
 async fn look_up<S: ObjectStore>(
     store: &EncryptedStore<S>,
     meta: &ObjectMeta,
+    wishes: Extensions,
 ) -> Result<Line, Error> {
-    let head = store.get_opts(&meta.location, GetOptions::new().with_head(true));
-    let head = head.await;
-    let head = head.map_err(|source| Error::store(meta.location.as_ref(), source))?;
-    Ok(Line {
-        encrypted: head.extensions.get::<NotEncrypted>().is_none(),
-        meta: head.meta,
-    })
+    let request = GetOptions::new().with_head(true).with_extensions(wishes);
+    match store.get_opts(&meta.location, request).await {
+        Ok(head) => Ok(Line {
+            encrypted: head.extensions.get::<NotEncrypted>().is_none(),
+            size: Some(head.meta.size),
+            meta: head.meta,
+        }),
+        Err(source)
+            if matches!(
+                store::Error::of(&source),
+                Some(store::Error::SizeUnknown { .. })
+            ) =>
+        {
+            Ok(Line {
+                meta: meta.clone(),
+                size: None,
+                encrypted: true,
+            })
+        }
+        Err(source) => Err(Error::store(meta.location.as_ref(), source)),
+    }
 }
 
-fn show(Line { meta, encrypted }: &Line, output: &Output) -> Result<(), Error> {
+fn show(line: &Line, output: &Output) -> Result<(), Error> {
+    let Line {
+        meta,
+        size,
+        encrypted,
+    } = line;
     let modified = meta.last_modified.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let json = json!({
         "path": meta.location.as_ref(),
-        "size": meta.size,
+        "size": size,
         "last_modified": modified,
         "etag": meta.e_tag,
         "encrypted": encrypted,
     });
     let note = if *encrypted { "" } else { "  (not encrypted)" };
-    let text = format!("{:>14} {modified:20} {}{note}\n", meta.size, meta.location);
+    let size = size.map_or("?".to_owned(), |size| size.to_string());
+    let text = format!("{size:>14} {modified:20} {}{note}\n", meta.location);
     output.result(&json, &text)
 }

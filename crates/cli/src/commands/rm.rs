@@ -1,5 +1,5 @@
-use envelope_store::format::Format;
-use envelope_store::{EncryptedStore, Framed};
+use envelope_s3::S3ec;
+use envelope_store::Framed;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -8,9 +8,10 @@ use serde_json::json;
 use crate::args::objects::Rm;
 use crate::error::Error;
 use crate::failures::Failures;
+use crate::formats::{Family, Formats};
 use crate::interrupt;
+use crate::keys::Keys;
 use crate::location::Opened;
-use crate::no_keys::NoKeys;
 use crate::output::Output;
 
 /// Objects that are removed at once.
@@ -20,10 +21,14 @@ const DELETES: usize = 16;
 pub(crate) async fn run(command: &Rm, output: &Output) -> Result<(), Error> {
     let Opened { store, path, .. } = command.store.open(&command.url)?;
     let failed = |source| Error::store(command.url.as_str(), source);
-    let encrypted = EncryptedStore::builder(store.clone())
-        .format(Framed::new().with_instruction_files())
-        .build(NoKeys);
-    let format = Framed::new();
+    let formats = || Formats {
+        framed: Framed::new().with_instruction_files(),
+        s3ec: command.suffix.known_to(S3ec::v3()),
+        writes: Family::Framed,
+    };
+    let (builder, keys) = formats().over(store.clone(), Keys::none());
+    let encrypted = builder.build(keys);
+    let formats = formats();
     let prefix = (!path.as_ref().is_empty()).then_some(&path);
     let listed = async || -> Result<Vec<Path>, Error> {
         let listed = store.list(prefix).map_ok(|meta| meta.location);
@@ -39,7 +44,7 @@ pub(crate) async fn run(command: &Rm, output: &Output) -> Result<(), Error> {
         return encrypted.delete(&path).await.map_err(failed);
     }
     let objects = objects.into_iter();
-    let objects = objects.filter(|at| format.object_of_instruction_file(at).is_none());
+    let objects = objects.filter(|at| !formats.hides(at));
     let mut failures = Failures::default();
     let mut removed = 0_u64;
     let mut deleting = futures::stream::iter(objects)
@@ -58,9 +63,13 @@ pub(crate) async fn run(command: &Rm, output: &Output) -> Result<(), Error> {
     drop(deleting);
     // Files that a crash left behind belong to no object.
     for file in listed().await? {
-        if let Some(object) = format.object_of_instruction_file(&file)
-            && let Err(object_store::Error::NotFound { .. }) = store.head(&object).await
-        {
+        // By its name it may be the file of more than one object.
+        let mut orphan = formats.hides(&file);
+        for object in formats.objects_of_instruction_file(&file) {
+            let head = store.head(&object).await;
+            orphan &= matches!(head, Err(object_store::Error::NotFound { .. }));
+        }
+        if orphan {
             store.delete(&file).await.map_err(failed)?;
         }
     }

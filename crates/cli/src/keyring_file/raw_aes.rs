@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::{RawAes, WrappingKey};
+use envelope_s3::keyring::{Aes, MaterialDescription};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::OpenedKey;
 use super::secret_file::{check_private_itself, read_private};
 
 /// `type = "raw-aes"`
@@ -20,20 +23,28 @@ pub(super) struct RawAesEntry {
     key_hex: Option<Zeroizing<String>>,
     key_env: Option<String>,
     /// Of S3 Encryption Client objects only; messages have no place for it.
-    #[serde(default, rename = "material-description")]
-    _material_description: BTreeMap<String, String>,
+    #[serde(default)]
+    material_description: BTreeMap<String, String>,
 }
 
 impl RawAesEntry {
-    pub(super) fn open(self, file: &Path) -> Result<RawAes, String> {
+    pub(super) fn open(self, file: &Path) -> Result<OpenedKey, String> {
         let (field, mut bytes) = self.key_bytes(file)?;
         let length = bytes.len();
-        let key = WrappingKey::from_bytes(&mut bytes).map_err(|_| {
-            format!(
-                "field {field:?}: holds {length} bytes; an AES key has 16, 24 or 32 (make one with: envelope keygen aes --out FILE)"
-            )
-        })?;
-        RawAes::new(self.namespace, self.name, key).map_err(|error| error.to_string())
+        let key = |bytes: &mut [u8]| {
+            WrappingKey::from_bytes(bytes).map_err(|_| {
+                format!(
+                    "field {field:?}: holds {length} bytes; an AES key has 16, 24 or 32 (make one with: envelope keygen aes --out FILE)"
+                )
+            })
+        };
+        let s3ec = Aes::new(key(&mut bytes.clone())?)
+            .described(MaterialDescription::new(self.material_description));
+        let framed = RawAes::new(self.namespace, self.name, key(&mut bytes)?);
+        Ok(OpenedKey {
+            framed: Arc::new(framed.map_err(|error| error.to_string())?),
+            s3ec: Some(Arc::new(s3ec)),
+        })
     }
 
     /// The field that holds the key, and the key.

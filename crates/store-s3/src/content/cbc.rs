@@ -58,7 +58,7 @@ impl CbcKey {
     /// Length of the plaintext of an object, by its padding. `last` are the object's last two
     /// blocks, or its only one.
     fn plaintext_length(&self, object_length: u64, last: &[u8]) -> Result<u64> {
-        if object_length == 0 || object_length % BLOCK_LENGTH as u64 != 0 {
+        if object_length == 0 || !object_length.is_multiple_of(BLOCK_LENGTH as u64) {
             return Err(Error::CbcNotValid.into());
         }
         // A block is the vector of the next one.

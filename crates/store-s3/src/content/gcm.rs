@@ -11,7 +11,7 @@ mod stream;
 use std::fmt;
 
 use envelope::{Error, Result};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 pub(crate) use body::GcmBody;
 pub(crate) use delayed::GcmDelayed;
@@ -19,12 +19,14 @@ pub(crate) use encryptor::GcmEncryptor;
 pub(crate) use ranges::GcmRanges;
 
 use super::BLOCK_LENGTH;
+use super::block_hash::BlockHash;
 use super::counter::Counter;
 use super::keys::{IV_LENGTH, check_length};
+use super::one_shot::{Mac, Refused};
 use super::tag_hash::TagHash;
 
 /// Length of a tag in bytes.
-pub(super) const TAG_LENGTH: usize = 16;
+pub(crate) const TAG_LENGTH: usize = 16;
 
 /// The longest plaintext of one object in bytes: 2^39 - 256 bits, the limit of AES-GCM.
 pub(crate) const MAXIMUM_PLAINTEXT: u64 = (1 << 36) - 32;
@@ -58,7 +60,11 @@ impl GcmKey {
         Self::new(&content_key, &[1; IV_LENGTH], &[0x00, 0x73])
     }
 
-    pub(super) fn new(key: &[u8], iv: &[u8], aad: &'static [u8]) -> Result<Self> {
+    /// Any other: data keys are wrapped in the same way.
+    ///
+    /// # Errors
+    /// As [`v2`](Self::v2).
+    pub(crate) fn new(key: &[u8], iv: &[u8], aad: &'static [u8]) -> Result<Self> {
         if !matches!(key.len(), 16 | 24 | 32) {
             return Err(Error::KeyLength {
                 length: key.len(),
@@ -93,12 +99,21 @@ impl GcmKey {
         Counter::new(&self.key, counter_block(&self.iv, offset)?)
     }
 
+    fn block_hash(&self) -> Result<BlockHash> {
+        let mac_iv = self.iv.map(|byte| !byte);
+        let mac = Mac::new(self, mac_iv).map_err(|Refused| Error::SealFailed)?;
+        let hash_key = Counter::encrypt_block(&self.key, [0; BLOCK_LENGTH])?;
+        let mask = |iv| Counter::encrypt_block(&self.key, block(iv, FIRST_COUNTER));
+        Ok(BlockHash::new(
+            mac,
+            hash_key,
+            mask(&self.iv)?,
+            mask(&mac_iv)?,
+        ))
+    }
+
     fn tag_hash(&self) -> Result<TagHash> {
-        let mut hash_key = Counter::encrypt_block(&self.key, [0; BLOCK_LENGTH])?;
-        let mask = Counter::encrypt_block(&self.key, block(&self.iv, FIRST_COUNTER))?;
-        let hash = TagHash::new(&hash_key, mask, self.aad);
-        hash_key.zeroize();
-        Ok(hash)
+        TagHash::new(self.block_hash()?, self.aad)
     }
 }
 
@@ -115,7 +130,8 @@ impl fmt::Debug for GcmKey {
 /// [`Error::InvalidOption`] for any other place, and beyond the counter's end.
 pub(super) fn counter_block(iv: &[u8; IV_LENGTH], offset: u64) -> Result<[u8; BLOCK_LENGTH]> {
     let block_length = BLOCK_LENGTH as u64;
-    let counter = (offset % block_length == 0)
+    let counter = offset
+        .is_multiple_of(block_length)
         .then_some(offset / block_length)
         .and_then(|blocks| u32::try_from(blocks).ok())
         .and_then(|blocks| blocks.checked_add(FIRST_COUNTER + 1))

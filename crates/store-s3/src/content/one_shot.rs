@@ -6,13 +6,17 @@ mod aws_lc;
 mod rust_crypto;
 
 #[cfg(feature = "aws-lc-rs")]
-pub(super) use aws_lc::{open, seal};
+pub(super) use aws_lc::Mac;
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) use aws_lc::{open, seal};
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
-pub(super) use rust_crypto::{open, seal};
+pub(super) use rust_crypto::Mac;
+#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+pub(crate) use rust_crypto::{open, seal};
 
 /// A cryptography library refused; it tells no reason, and neither do we.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused;
+pub(crate) struct Refused;
 
 #[cfg(all(test, feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod tests {

@@ -1,4 +1,8 @@
 //! Known answers, laws, and what must be refused.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "lengths in tests are short"
+)]
 
 mod bad_input;
 mod known_answers;

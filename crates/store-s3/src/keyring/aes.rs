@@ -7,9 +7,9 @@ use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
 use envelope::{DataKey, EncryptedDataKey, Keyring, WrappingKey, random_bytes};
 use zeroize::Zeroizing;
 
-use super::aes_gcm::{self, IV_LENGTH, TAG_LENGTH};
 use super::received::{Received, Refusal, answer};
 use super::{MaterialDescription, WrapAlgorithm, WrapInfo, aes_legacy, check_length, raw_binding};
+use crate::content::{GcmKey, IV_LENGTH, TAG_LENGTH, one_shot};
 
 /// Random IVs under one key: at most 2^32 (NIST SP 800-38D, section 8.3).
 const MAXIMUM_USES: u64 = 1 << 32;
@@ -73,7 +73,7 @@ impl Aes {
         }
     }
 
-    fn wrap(&self, data_key: &DataKey, bound: &str) -> Result<Vec<u8>, KeyringError> {
+    fn wrap(&self, data_key: &DataKey, bound: &'static str) -> Result<Vec<u8>, KeyringError> {
         let failed = |reason: String| KeyringError::new(self.name.to_string(), reason);
         let refused = || failed("the cryptography library failed to encrypt".to_owned());
         #[cfg(feature = "legacy-v1-write")]
@@ -88,8 +88,11 @@ impl Aes {
             ));
         }
         let iv = random_bytes::<IV_LENGTH>().map_err(|error| failed(error.to_string()))?;
-        let sealed = aes_gcm::seal(self.key.expose(), iv, bound.as_bytes(), data_key.expose());
-        Ok([&iv, sealed.ok_or_else(refused)?.as_slice()].concat())
+        let data_key = data_key.expose();
+        let mut wrapped = vec![0; data_key.len()];
+        let key = GcmKey::new(self.key.expose(), &iv, bound.as_bytes()).map_err(|_| refused())?;
+        let tag = one_shot::seal(&key, data_key, &mut wrapped).map_err(|_| refused())?;
+        Ok([&iv, wrapped.as_slice(), &tag].concat())
     }
 
     fn unwrap(&self, received: &Received<'_>, request: KeyRequest<'_>) -> Result<DataKey, Refusal> {
@@ -123,9 +126,12 @@ impl Aes {
             .ok_or(Refusal::failed(DOES_NOT_OPEN))
     }
 
-    fn open_gcm(&self, ciphertext: &[u8], bound: &str) -> Option<Zeroizing<Vec<u8>>> {
+    fn open_gcm(&self, ciphertext: &[u8], bound: &'static str) -> Option<Zeroizing<Vec<u8>>> {
         let (iv, sealed) = ciphertext.split_first_chunk::<IV_LENGTH>()?;
-        aes_gcm::open(self.key.expose(), *iv, bound.as_bytes(), sealed)
+        let key = GcmKey::new(self.key.expose(), iv, bound.as_bytes()).ok()?;
+        let mut data_key = Zeroizing::new(sealed.to_vec());
+        one_shot::open(&key, &mut data_key).ok()?;
+        Some(data_key)
     }
 }
 

@@ -154,7 +154,6 @@ struct Golden {
     id: &'static str,
     key: EncryptedDataKey,
     wrap: WrapAlgorithm,
-    description: BTreeMap<String, String>,
     suite: AlgorithmSuite,
     data_key: Vec<u8>,
 }
@@ -172,17 +171,15 @@ impl Golden {
         };
         let key = first(&["x-amz-3", "x-amz-key-v2", "x-amz-key"]).unwrap();
         let stored = first(&["x-amz-t", "x-amz-m", "x-amz-matdesc"]).unwrap_or("{}");
-        let description: BTreeMap<_, _> = serde_json::from_str(stored).unwrap();
         let info = WrapInfo::from_bytes(text("wrap_alg").as_bytes()).unwrap();
         let info = WrapInfo {
-            description: description.clone(),
+            description: serde_json::from_str(stored).unwrap(),
             ..info
         };
         Self {
             id: text("id"),
             key: info.with_key(BASE64_STANDARD.decode(key).unwrap()),
             wrap: info.wrap,
-            description,
             suite: match text("content_alg") {
                 "115" => V3,
                 "AES/GCM/NoPadding" => V2,

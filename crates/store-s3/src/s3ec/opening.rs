@@ -272,6 +272,9 @@ impl Opening for S3ecOpening {
         to: &dyn MaterialsManager,
         instruction_file: Bytes,
     ) -> Result<InstructionFile> {
+        if let Some(suffix) = &self.rotation.suffix {
+            rules::check_suffix(suffix)?;
+        }
         let unlocked = self.unlock(manager, Some(instruction_file)).await?;
         if unlocked.envelope.content.is_cbc() {
             return Err(Error::ContentCannotBeRewrapped.into());
@@ -294,9 +297,9 @@ impl Opening for S3ecOpening {
             ..unlocked.envelope.clone()
         };
         if self.rotation.enforced {
-            let (stored, _) = match is_kms(envelope.wrap) {
-                true => (context, ()),
-                false => (EncryptionContext::default(), ()),
+            let stored = match is_kms(envelope.wrap) {
+                true => context,
+                false => EncryptionContext::default(),
             };
             let key = encrypted_data_key(&envelope);
             let opened = self.materials(manager, &envelope, &key, &stored).await;

@@ -41,6 +41,10 @@ pub(super) fn check_configuration(format: &S3ec) -> Result<()> {
             reason: "must not be written by a store that does not read them",
         });
     }
+    format
+        .further_suffixes
+        .iter()
+        .try_for_each(|suffix| check_suffix(suffix))?;
     if format.waiting.is_some() && format.delayed_authentication {
         return Err(EnvelopeError::InvalidOption {
             what: "delayed authentication",
@@ -48,6 +52,18 @@ pub(super) fn check_configuration(format: &S3ec) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// # Errors
+/// When an object's name with this suffix would be the object itself, or lie elsewhere.
+pub(super) fn check_suffix(suffix: &str) -> Result<()> {
+    match suffix.is_empty() || suffix.contains('/') {
+        true => Err(EnvelopeError::InvalidOption {
+            what: "the suffix of an instruction file",
+            reason: "must not be empty and have no slash",
+        }),
+        false => Ok(()),
+    }
 }
 
 /// # Errors

@@ -28,7 +28,7 @@ impl CbcBody {
 
 impl WholeBody for CbcBody {
     fn open_at_once(self: Box<Self>, mut object: Vec<u8>) -> Result<Vec<u8>> {
-        if object.len() % BLOCK_LENGTH != 0 {
+        if !object.len().is_multiple_of(BLOCK_LENGTH) {
             return Err(Error::CbcNotValid.into());
         }
         self.key.decryptor()?.apply(&mut object);

@@ -36,7 +36,7 @@ impl Ranges for CbcRanges {
     }
 
     fn open(&self, range: Range<u64>, object_length: u64) -> Result<OpenedRange> {
-        if object_length % BLOCK != 0 {
+        if !object_length.is_multiple_of(BLOCK) {
             return Err(Error::CbcNotValid.into());
         }
         // At least the last byte is padding.

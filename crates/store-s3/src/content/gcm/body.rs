@@ -48,10 +48,7 @@ impl WholeBody for GcmBody {
             Some(hash) => hash,
             None => self.hash.insert(self.key.tag_hash()?),
         };
-        self.tag.push(object, |ciphertext| {
-            hash.update(ciphertext);
-            Ok(())
-        })
+        self.tag.push(object, |ciphertext| hash.update(ciphertext))
     }
 
     fn verified(self: Box<Self>) -> Result<VerifiedBody> {
@@ -60,7 +57,7 @@ impl WholeBody for GcmBody {
             None => self.key.tag_hash()?,
         };
         check_length(self.length.saturating_sub(TAG_LENGTH as u64))?;
-        check_tag(&hash.finish(), &self.tag, self.length)?;
+        check_tag(&hash.finish()?, &self.tag, self.length)?;
         let plaintext_length = self.length - TAG_LENGTH as u64;
         let window = Window::new(0, plaintext_length, TAG_LENGTH as u64);
         Ok(VerifiedBody {

@@ -46,6 +46,6 @@ impl Transform for GcmDelayed {
             return Err(envelope::Error::AlreadyFailed);
         }
         let length = self.stream.length() + self.tag.as_slice().len() as u64;
-        check_tag(&self.stream.finish(), &self.tag, length)
+        check_tag(&self.stream.finish()?, &self.tag, length)
     }
 }

@@ -73,7 +73,7 @@ impl Transform for GcmEncryptor {
             Some(stream) => stream,
             None => GcmStream::new(&self.key)?,
         };
-        output.extend_from_slice(&stream.finish());
+        output.extend_from_slice(&stream.finish()?);
         Ok(())
     }
 

@@ -3,7 +3,6 @@ use std::thread::{Builder, scope};
 
 use envelope::{Error, Result};
 use ghash::Block;
-use ghash::universal_hash::UniversalHash;
 
 use super::{GcmKey, TAG_LENGTH};
 use crate::content::BLOCK_LENGTH;
@@ -11,7 +10,7 @@ use crate::content::counter::Counter;
 use crate::content::tag_hash::TagHash;
 
 /// Bytes that are encrypted and then hashed: both must find them in the first-level cache.
-const STEP: usize = 8 << 10;
+const STEP: usize = 16 << 10;
 
 /// A thread is worth its beginning from this many bytes on.
 const SEGMENT: usize = 512 << 10;
@@ -62,7 +61,7 @@ impl GcmStream {
     fn seal_here(&mut self, plaintext: &[u8], ciphertext: &mut [u8]) -> Result<()> {
         for (plaintext, ciphertext) in plaintext.chunks(STEP).zip(ciphertext.chunks_mut(STEP)) {
             self.counter.apply(plaintext, ciphertext)?;
-            self.hash.update(ciphertext);
+            self.hash.update(ciphertext)?;
         }
         self.offset = self.offset.saturating_add(plaintext.len() as u64);
         Ok(())
@@ -76,13 +75,13 @@ impl GcmStream {
         plaintext: &[u8],
         ciphertext: &mut [u8],
     ) -> Result<()> {
-        let (hash, begin) = (&self.hash, self.offset);
+        let begin = self.offset;
         let mut segments = plaintext
             .chunks(length)
             .zip(ciphertext.chunks_mut(length))
             .zip((begin..).step_by(length))
             .map(|((plaintext, ciphertext), offset)| {
-                move || seal_segment(key, hash, offset, plaintext, ciphertext)
+                move || seal_segment(key, offset, plaintext, ciphertext)
             });
         let first = segments.next();
         let hashes = scope(|scope| -> Result<Vec<Block>> {
@@ -99,7 +98,9 @@ impl GcmStream {
             }
             Ok(hashes)
         })?;
-        self.hash.append(&hashes, length / BLOCK_LENGTH);
+        for hash in &hashes {
+            self.hash.append(hash, length / BLOCK_LENGTH);
+        }
         self.offset = begin.saturating_add(plaintext.len() as u64);
         self.counter = key.counter(self.offset)?;
         Ok(())
@@ -108,7 +109,7 @@ impl GcmStream {
     /// Decrypts `ciphertext` into `plaintext`, which has the same length and is not verified yet.
     pub(super) fn open(&mut self, ciphertext: &[u8], plaintext: &mut [u8]) -> Result<()> {
         for (ciphertext, plaintext) in ciphertext.chunks(STEP).zip(plaintext.chunks_mut(STEP)) {
-            self.hash.update(ciphertext);
+            self.hash.update(ciphertext)?;
             self.counter.apply(ciphertext, plaintext)?;
         }
         self.offset = self.offset.saturating_add(ciphertext.len() as u64);
@@ -120,24 +121,23 @@ impl GcmStream {
         self.offset
     }
 
-    pub(super) fn finish(self) -> [u8; TAG_LENGTH] {
+    pub(super) fn finish(self) -> Result<[u8; TAG_LENGTH]> {
         self.hash.finish()
     }
 }
 
 fn seal_segment(
     key: &GcmKey,
-    hash: &TagHash,
     offset: u64,
     plaintext: &[u8],
     ciphertext: &mut [u8],
 ) -> Result<Block> {
-    let (mut counter, mut hash) = (key.counter(offset)?, hash.segment());
+    let (mut counter, mut hash) = (key.counter(offset)?, key.block_hash()?);
     for (plaintext, ciphertext) in plaintext.chunks(STEP).zip(ciphertext.chunks_mut(STEP)) {
         counter.apply(plaintext, ciphertext)?;
-        hash.update_padded(ciphertext);
+        hash.update(Block::slice_as_chunks(ciphertext).0)?;
     }
-    Ok(hash.finalize())
+    Ok(hash.finish())
 }
 
 fn split(bytes: &[u8], middle: usize) -> Result<(&[u8], &[u8])> {

@@ -73,10 +73,9 @@ fn cbc_fails_in_one_way() {
             length.as_ref().ok().map(|length| *length as usize),
         ];
         assert!(lengths.iter().all(|other| *other == lengths[0]));
-        for error in [opened.err(), verified.err(), length.err()] {
-            if let Some(error) = error {
-                assert!(matches!(ours::<()>(Err(error)), crate::Error::CbcNotValid));
-            }
+        let errors = [opened.err(), verified.err(), length.err()];
+        for error in errors.into_iter().flatten() {
+            assert!(matches!(ours::<()>(Err(error)), crate::Error::CbcNotValid));
         }
         lengths[0].is_some()
     };

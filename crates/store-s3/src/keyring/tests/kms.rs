@@ -3,7 +3,6 @@
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::retry::RetryConfig;
-use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
@@ -34,7 +33,6 @@ fn client(http: &StaticReplayClient) -> Client {
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(Credentials::new("id", "secret", None, None, "tests"))
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::disabled())
         .region(Region::new("us-east-1"))
         .http_client(http.clone());
     Client::from_conf(config.build())
@@ -82,7 +80,9 @@ async fn data_keys_of_other_clients_go_to_kms_with_key_and_whole_context() {
             continue;
         }
         count += 1;
-        let context = EncryptionContext::new(object.description.clone()).unwrap();
+        let stored = WrapInfo::from_bytes(object.key.provider_info()).unwrap();
+        let stored = stored.description;
+        let context = EncryptionContext::new(stored.clone()).unwrap();
         let http = answering(200, &with_secret(&object.data_key));
         let blob = BASE64_STANDARD.encode(object.key.ciphertext());
         let keyring = strict(&http, key_id);
@@ -91,7 +91,7 @@ async fn data_keys_of_other_clients_go_to_kms_with_key_and_whole_context() {
         let mut body = json!({
             "KeyId": key_id,
             "CiphertextBlob": blob,
-            "EncryptionContext": object.description,
+            "EncryptionContext": stored,
         });
         assert_eq!(sent(&http), [("Decrypt".to_owned(), body.clone())]);
 

@@ -1,9 +1,12 @@
 //! Puts this repository's own sources into an encrypted store, looks at them as an attacker would,
-//! reads them back, and gives one of them another key.
+//! reads them back, and gives one of them another key. Then it shows objects of the Amazon S3
+//! Encryption Client.
 //!
 //! ```sh
 //! cargo run --release --example quickstart
 //! ```
+
+mod s3_encryption_client;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,7 +98,8 @@ async fn main() -> Result<()> {
     println!("7. the object is a message of the AWS Encryption SDK: any of its kind opens it");
 
     change_one_bit(&store, &largest, &path, message).await?;
-    rotate(files, &largest, content).await
+    rotate(files, &largest, content).await?;
+    s3_encryption_client::demonstrate().await
 }
 
 /// Everything here is readable without a key, and none of it is verified.
