@@ -14,6 +14,7 @@ mod minio;
 mod odd_names;
 mod program;
 mod s3;
+mod s3_encryption_client;
 mod seaweedfs;
 mod server;
 mod server_side_encryption;

@@ -10,6 +10,7 @@ use crate::faults;
 use crate::interrupted;
 use crate::program;
 use crate::s3::{KEY_ID, S3, SECRET};
+use crate::s3_encryption_client;
 use crate::server::{Server, free_addresses};
 use crate::suite::{BUCKETS, Suite};
 use crate::tags;
@@ -101,6 +102,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
             |bucket| s3.open(bucket),
         )
         .await?;
+    s3_encryption_client::check(&suite, &s3).await?;
     tags::check(&suite, &s3).await?;
     let [_, bucket, ..] = BUCKETS;
     let settings = [

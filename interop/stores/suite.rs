@@ -50,6 +50,10 @@ pub(crate) enum View {
     Encrypted,
     /// Encrypted, with keys in instruction files.
     InstructionFiles,
+    /// In the format of the S3 Encryption Client.
+    S3ec,
+    /// The same, with keys in instruction files.
+    S3ecInstructionFiles,
 }
 
 impl fmt::Display for View {
@@ -58,6 +62,8 @@ impl fmt::Display for View {
             Self::Plain => "plain",
             Self::Encrypted => "encrypted",
             Self::InstructionFiles => "encrypted, instruction files",
+            Self::S3ec => "s3ec",
+            Self::S3ecInstructionFiles => "s3ec, instruction files",
         })
     }
 }
@@ -99,7 +105,7 @@ impl Suite {
             .await
     }
 
-    fn listing(&self, store: impl ObjectStore) -> Arc<dyn ObjectStore> {
+    pub(crate) fn listing(&self, store: impl ObjectStore) -> Arc<dyn ObjectStore> {
         match self.client_offsets {
             Some(_) => Arc::new(ClientOffsets(store)),
             None => Arc::new(store),
@@ -107,7 +113,7 @@ impl Suite {
     }
 
     /// In the order of `object_store`'s own tests: some leave objects that others remove.
-    async fn every_store(&self, view: View, store: &dyn ObjectStore) -> Result<()> {
+    pub(crate) async fn every_store(&self, view: View, store: &dyn ObjectStore) -> Result<()> {
         let wins = self.last_writer_wins;
         let not_found = async {
             let error = get_nonexistent_object(store, None).await.err();

@@ -28,8 +28,10 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use support::{golden_aes, path, variant};
 
-/// In the order of `object_store`'s own tests: some leave objects that others remove.
+/// In the order of `object_store`'s own tests: some leave objects that others remove. V2 seals with the
+/// cipher of V3, so megabytes of one of them are enough.
 async fn everything(format: S3ec) {
+    let megabytes = format.suite().commits();
     let format = format.danger().read_legacy_unauthenticated();
     let store = EncryptedStore::builder(InMemory::new())
         .format(format)
@@ -43,7 +45,9 @@ async fn everything(format: S3ec) {
     rename_and_copy(store).await;
     copy_if_not_exists(store).await;
     copy_rename_nonexistent_object(store).await;
-    stream_get(store).await;
+    if megabytes {
+        stream_get(store).await;
+    }
     put_opts(store, true).await;
     multipart_race_condition(store, true).await;
     multipart_out_of_order(store).await;

@@ -191,8 +191,9 @@ async fn under_another_suffix() {
         let inner = object.put().await;
         let old = store(&inner, format.clone(), old_aes());
         let rotation = Rotation::new().to_suffix(".partner");
-        let rewrapped = old.rewrap_opts(&path(), &new_rsa(), wishes(rotation));
-        rewrapped.await.unwrap();
+        old.rewrap_opts(&path(), &new_rsa(), wishes(rotation))
+            .await
+            .unwrap();
         assert!(exists(&inner, &"a/object.partner".into()).await);
         assert_eq!(StoredObject::stored(&inner).await.file, object.file);
         assert_eq!(read(&old).await.unwrap(), b"abc");
@@ -207,8 +208,10 @@ async fn under_another_suffix() {
         assert_eq!(result.bytes().await.unwrap(), "abc");
 
         // That one is rotated in turn.
-        let rewrapped = partner.rewrap_opts(&path(), &new_aes(), options.extensions.clone());
-        rewrapped.await.unwrap();
+        partner
+            .rewrap_opts(&path(), &new_aes(), options.extensions.clone())
+            .await
+            .unwrap();
         let error = partner.get_opts(&path(), options).await.unwrap_err();
         assert_eq!(variant(&error), "NotUnwrapped");
         assert_eq!(read(&old).await.unwrap(), b"abc");
@@ -233,9 +236,10 @@ async fn enforced_when_the_old_key_opens_the_new_file_too() {
         let unenforced = old(&inner).rewrap(&path(), &same_key).await;
         unenforced.unwrap();
         let inner = object.put().await;
-        let rewrapped = old(&inner);
-        let rewrapped = rewrapped.rewrap_opts(&path(), &new_aes(), wishes(enforced));
-        rewrapped.await.unwrap();
+        old(&inner)
+            .rewrap_opts(&path(), &new_aes(), wishes(enforced))
+            .await
+            .unwrap();
         let new = store(&inner, format, new_aes());
         assert_eq!(read(&new).await.unwrap(), b"abc");
     }
