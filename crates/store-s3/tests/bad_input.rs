@@ -458,6 +458,8 @@ async fn settings_that_contradict_each_other() {
                 .delayed_authentication(),
             "must not be set together",
         ),
+        (S3ec::v3().further_suffix(""), "must not be empty"),
+        (S3ec::v3().further_suffix("/x"), "have no slash"),
     ] {
         let watched = Watched::new();
         let store = EncryptedStore::builder(watched.clone())

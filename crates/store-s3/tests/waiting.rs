@@ -256,6 +256,8 @@ async fn longer_than_the_store_said() {
 async fn objects_of_the_first_format_wait_too() {
     let keys = golden_aes().wrapping_for_v1_without_integrity();
     let object = StoredObject::written(S3ec::legacy_v1(), keys, &plaintext(1000)).await;
+    // Only the padding tells the length where metadata claims none.
+    let object = object.without("x-amz-unencrypted-content-length");
     let inner = object.put().await;
     for longer in [Longer::TemporaryFile, Longer::Refused] {
         let format = reads_all().waiting(Waiting {
@@ -277,7 +279,6 @@ async fn objects_of_the_first_format_wait_too() {
                 assert_eq!(read.bytes().await.unwrap(), plaintext(1000));
             }
         }
-        // Ours claims no length, and only the padding tells.
         let error = store.head(&path()).await.unwrap_err();
         assert!(matches!(store_error(&error), Error::SizeUnknown { .. }));
         let listed = store.list(None).try_collect::<Vec<_>>().await;
