@@ -116,25 +116,37 @@ impl<S: ObjectStore> EncryptedStore<S> {
         file: &InstructionFile,
         put: &PutResult,
     ) -> Result<()> {
+        let mut replaced: Option<StoredFile> = None;
         for _ in 0..TRIES {
             let now = self.stored_file(&file.location).await?;
-            if now
+            let ours = now
                 .as_ref()
-                .is_some_and(|now| now.file.content == file.content)
-            {
+                .is_some_and(|now| now.file.content == file.content);
+            if ours && replaced.is_none() {
                 return Ok(());
             }
-            match self.inner().head(to.location).await {
-                Ok(meta) if meta.e_tag == put.e_tag => {}
-                // It is somebody else's object by now, and the file too.
-                Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
+            let object = match self.inner().head(to.location).await {
+                Ok(meta) => meta.e_tag,
+                Err(StoreError::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
-            }
-            let mode = match now {
-                Some(now) => PutMode::Update(now.version),
+            };
+            let mode = match &now {
+                Some(now) => PutMode::Update(now.version.clone()),
                 None => PutMode::Create,
             };
-            self.put_file_if(file, mode).await?;
+            match (object == put.e_tag, ours, &replaced) {
+                (true, true, _) | (false, false, _) | (false, true, None) => return Ok(()),
+                // It is somebody else's object by now, whose file we replaced.
+                (false, true, Some(theirs)) => {
+                    self.put_file_if(&theirs.file, mode).await?;
+                    return Ok(());
+                }
+                (true, false, _) => {
+                    if self.put_file_if(file, mode).await? {
+                        replaced = now;
+                    }
+                }
+            }
         }
         Err(Error::changes(to.location))
     }

@@ -260,6 +260,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
         self.copy_with_keys(from, to, copying).await?;
         self.inner().delete(from).await?;
         self.drop_unless_current(from, &file).await;
+        self.clone().delete_files_by_place(from.clone()).await?;
         Ok(())
     }
 
