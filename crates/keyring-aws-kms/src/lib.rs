@@ -18,6 +18,9 @@ mod rsa;
 mod service;
 mod strict;
 
+#[cfg(feature = "test-util")]
+pub mod test_util;
+
 pub use any_kms_key::AnyKmsKey;
 pub use arn::Arn;
 pub use client_supplier::ClientSupplier;
