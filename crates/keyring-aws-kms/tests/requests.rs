@@ -265,7 +265,6 @@ async fn a_time_out_is_told_as_one() {
         .build();
     let config = config()
         .http_client(NeverClient::new())
-        .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
         .timeout_config(timeouts);
     let key = KmsKey::new(Client::from_conf(config.build()), ALIAS).unwrap();
     let error = key.decrypt(b"bbbb", &context()).await.unwrap_err();

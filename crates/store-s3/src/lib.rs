@@ -1,13 +1,22 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod keyring;
+
+mod content;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod metadata;
+mod s3ec;
 
 use envelope_store::MetadataLimit;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{ClientConfigKey, Result};
 
-pub use error::Error;
+pub use error::{Error, ErrorClass};
+pub use s3ec::{Danger, InstructionSuffix, Rotation, S3ec};
 
 /// Bytes of user metadata that S3 keeps for an object: names, without `x-amz-meta-`, and values.
 pub const METADATA_LIMIT: usize = 2 << 10;

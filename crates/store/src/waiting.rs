@@ -13,6 +13,10 @@ use crate::format::{Longer, Waiting, WholeBody};
 /// The plaintext of an object that verified.
 pub(crate) enum Verified {
     AtHand(Bytes),
+    #[cfg_attr(
+        not(all(feature = "fs", not(target_arch = "wasm32"))),
+        expect(dead_code, reason = "without files nothing waits in one")
+    )]
     Stored(
         u64,
         TransformStream<ByteStream, Box<dyn envelope::Transform + Send>>,
