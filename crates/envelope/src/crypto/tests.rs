@@ -313,7 +313,7 @@ mod differential {
     use proptest::prelude::*;
 
     use super::SIGNATURES;
-    use crate::crypto::ec_key::EcCurve;
+    use crate::crypto::ec_key::{EcCurve, EcPublicKey};
     use crate::crypto::rsa_key::RsaPadding;
     use crate::crypto::{Refused, aws_lc, rust_crypto};
 
