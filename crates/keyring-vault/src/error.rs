@@ -48,7 +48,7 @@ pub enum Error {
     )]
     TokenNotValid,
     /// The token's file cannot be read.
-    #[error("the token file {path} cannot be read: {source}", path = path.display())]
+    #[error("the token file {path} cannot be read: {source}; check the path and who may read it", path = path.display())]
     TokenFile {
         /// The file.
         path: PathBuf,

@@ -255,7 +255,12 @@ impl Shared {
             _ if answer.says("message authentication failed") => {
                 Error::NotAuthentic { path, answer }
             }
-            StatusCode::NOT_FOUND => Error::NoKey { path, answer },
+            // Another kind of server knows no key either, but says so in its own way.
+            StatusCode::NOT_FOUND if body.starts_with(b"{") => Error::NoKey { path, answer },
+            StatusCode::NOT_FOUND => Error::AnswerNotValid {
+                path,
+                reason: "is status 404 without JSON",
+            },
             _ => Error::Refused { path, answer },
         }
     }

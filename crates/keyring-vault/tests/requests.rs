@@ -359,7 +359,20 @@ async fn answers_that_break_the_interface_are_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_is_cut() {
+async fn another_kind_of_server_is_told_from_a_missing_key() {
+    for (body, is_vault) in [(r#"{"errors":[]}"#, true), ("<html>", false), ("", false)] {
+        let listener =
+            Listener::start(move |request, _| reply(404, body).filter(|_| request.line == KEY))
+                .await;
+        let error = listener.keyring().check().await.unwrap_err();
+        assert_eq!(matches!(error, Error::NoKey { .. }), is_vault, "{error}");
+        let not_valid = matches!(error, Error::AnswerNotValid { .. });
+        assert_eq!(not_valid, !is_vault, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_cut() {
     let listener = Listener::start(|request, _| {
         (request.line == ENCRYPT).then(|| Reply(200, "", "a".repeat(2 << 20)))
     })
