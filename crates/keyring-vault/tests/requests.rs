@@ -161,7 +161,7 @@ async fn refusals_and_sealed_servers_are_asked_once() {
     ] {
         let listener = Listener::start(move |request, _| {
             let body = format!(r#"{{"errors":["{text}"]}}"#);
-            (request.line == ENCRYPT).then(|| Reply(status, "", body))
+            reply(status, &body).filter(|_| request.line == ENCRYPT)
         })
         .await;
         let error = wrap(&listener.keyring()).await.unwrap_err();

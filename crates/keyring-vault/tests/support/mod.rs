@@ -15,9 +15,11 @@ pub struct Listener {
     shared: Arc<Shared>,
 }
 
+type Script = dyn Fn(&Request, usize) -> Option<Reply> + Send + Sync;
+
 struct Shared {
     requests: Mutex<Vec<Request>>,
-    script: Box<dyn Fn(&Request, usize) -> Option<Reply> + Send + Sync>,
+    script: Box<Script>,
 }
 
 #[derive(Debug, Clone)]
