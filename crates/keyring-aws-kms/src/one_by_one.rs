@@ -27,11 +27,17 @@ pub(crate) trait OneByOne: Sync {
 pub(crate) enum Refusal {
     Skipped(Cow<'static, str>),
     Failed(Cow<'static, str>),
+    /// KMS gave no answer.
+    Unavailable(Cow<'static, str>),
 }
 
 impl From<KmsError> for Refusal {
     fn from(error: KmsError) -> Self {
-        Self::Failed(error.to_string().into())
+        let text = error.to_string().into();
+        match error.is_transient() {
+            true => Self::Unavailable(text),
+            false => Self::Failed(text),
+        }
     }
 }
 
@@ -48,6 +54,7 @@ pub(crate) async fn first_to_open(
             Ok(data_key) => return Ok(Unwrapped { index, data_key }),
             Err(Refusal::Skipped(reason)) => Attempt::skipped(index, name(), reason),
             Err(Refusal::Failed(reason)) => Attempt::failed_with(index, name(), reason),
+            Err(Refusal::Unavailable(reason)) => Attempt::unavailable(index, name(), reason),
         };
         if attempts.len() < REPORTED_ATTEMPTS {
             attempts.push(attempt);

@@ -1,0 +1,54 @@
+//! Runs keyrings over real key services, one after the other: `keys TOOLS [SERVICE…]`.
+//! `interop/run-key-services` installs the tools and calls it.
+
+mod check;
+mod openbao;
+mod outages;
+#[path = "../stores/server.rs"]
+mod server;
+mod tokens;
+mod transit;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+
+/// Every service, in the order of the run.
+const SERVICES: [&str; 1] = ["openbao"];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("keys: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &[String]) -> Result<()> {
+    let [tools, named @ ..] = arguments else {
+        bail!("usage: keys TOOLS [SERVICE…], where SERVICE is one of {SERVICES:?}");
+    };
+    for name in named {
+        let known = SERVICES.contains(&name.as_str());
+        ensure!(known, "no service {name:?}; name one of {SERVICES:?}");
+    }
+    let tools = Path::new(tools);
+    for service in SERVICES {
+        if named.is_empty() || named.iter().any(|name| name == service) {
+            check_service(service, tools).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_service(service: &str, tools: &Path) -> Result<()> {
+    match service {
+        "openbao" => openbao::check(tools).await,
+        other => bail!("no service {other:?}"),
+    }
+}
