@@ -6,8 +6,8 @@
 //! when another writer's file came over ours while our object stayed, ours is written again. What no
 //! order of writes can help: a process that dies, or a write that is dropped, between file and object
 //! leaves the old object without its keys; and so may two writers of one object at once in a store
-//! without conditional writes. A key commitment on the object turns a file of another object into an
-//! error.
+//! without conditional writes, or three and more of which all but one fail. A key commitment on the
+//! object turns a file of another object into an error.
 
 use object_store::path::Path;
 use object_store::{
@@ -169,17 +169,26 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 (Err(StoreError::NotFound { .. }), None) => true,
                 _ => false,
             };
-        let now = match self.stored_file(&file.location).await {
-            Ok(Some(now)) if untouched && now.file.content == file.content => now,
-            // The object may be the new one, or another writer has written its own since.
-            _ => return,
-        };
-        match file_before {
-            Some(before) => {
-                let mode = PutMode::Update(now.version);
-                let _ = self.put_file_if(&before.file, mode).await;
+        if !untouched {
+            return;
+        }
+        // Of several that lose at once, the last to come has the file of the one before it to put
+        // back, which then has another.
+        for _ in 0..TRIES {
+            match self.stored_file(&file.location).await {
+                Ok(Some(now)) if now.file.content == file.content => {
+                    match &file_before {
+                        Some(before) => {
+                            let mode = PutMode::Update(now.version);
+                            let _ = self.put_file_if(&before.file, mode).await;
+                        }
+                        None => self.drop_unless_current(to.location, &file.location).await,
+                    }
+                    return;
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
             }
-            None => self.drop_unless_current(to.location, &file.location).await,
         }
     }
 
