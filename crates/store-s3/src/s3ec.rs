@@ -196,6 +196,8 @@ impl S3ec {
     /// Suffixes of instruction files, the one of new files first.
     fn suffixes(&self) -> impl Iterator<Item = &str> {
         let further = self.further_suffixes.iter().map(String::as_str);
+        // With an empty one each object would be its own file, before anybody hears of the mistake.
+        let further = further.filter(|suffix| !suffix.is_empty());
         std::iter::once(InstructionSuffix::DEFAULT).chain(further)
     }
 
