@@ -8,6 +8,8 @@
 //! another client drops that file; and the process dies in the middle of a copy whose source was
 //! overwritten while it was copied.
 
+use std::collections::BTreeSet;
+
 use futures::future::ready;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -311,9 +313,48 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// Copies an object that has no instruction file, and drops the one of the object that was at
     /// `to` before, as far as the place tells it.
     async fn copy_alone(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner().copy_opts(from, to, options).await?;
+        self.copy_object(from, to, options).await?;
         self.drop_files_of_before(to, None).await;
         Ok(())
+    }
+
+    /// Copies an object and what its format says in its metadata. Where nothing may be overwritten,
+    /// some stores copy the bytes alone, as `object_store` does on S3: that is no copy.
+    async fn copy_object(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let create = options.mode == CopyMode::Create;
+        self.inner().copy_opts(from, to, options).await?;
+        if !create || !self.keeps_keys_in_metadata() {
+            return Ok(());
+        }
+        if self.own_metadata(from).await? == self.own_metadata(to).await? {
+            return Ok(());
+        }
+        self.inner().delete(to).await?;
+        Err(Error::MetadataNotCopied {
+            location: from.clone(),
+        }
+        .into())
+    }
+
+    /// Whether the bytes of an object alone may not be enough to read it.
+    fn keeps_keys_in_metadata(&self) -> bool {
+        let mut formats = self.formats().iter();
+        formats.any(|keyed| keyed.format.beginning_length() == 0)
+    }
+
+    /// Names of an object's metadata that are the formats' own.
+    async fn own_metadata(&self, location: &Path) -> Result<BTreeSet<String>> {
+        let head = GetOptions::new().with_head(true);
+        let result = self.inner().get_opts(location, head).await?;
+        let names = result.attributes.iter().filter_map(|(name, _)| match name {
+            Attribute::Metadata(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
+        let own = |name: &String| {
+            let mut formats = self.formats().iter();
+            formats.any(|keyed| keyed.format.owns_metadata(name))
+        };
+        Ok(names.filter(own).collect())
     }
 
     /// Drops the files that the object at this place before may have had, and the one that is there
@@ -352,7 +393,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
             ..file
         };
         let create = options.mode == CopyMode::Create;
-        let copy = self.inner().copy_opts(from, to, options.clone());
+        let copy = self.copy_object(from, to, options.clone());
         self.write_over_file(to, file, create, copy).await?;
         let now = self.stored_file(source).await?;
         let unchanged = now.is_some_and(|now| now.content == content);
@@ -394,7 +435,17 @@ impl<S: ObjectStore> EncryptedStore<S> {
     ) -> Result<()> {
         self.check_movable(from, to)?;
         let opening = self.opening(from).await?;
-        let Some(file) = opening.and_then(|opening| opening.instruction_file().cloned()) else {
+        let file = opening.and_then(|opening| opening.instruction_file().cloned());
+        let Some(file) = file else {
+            // The source must not go before its copy is known to be one.
+            if options.target_mode == RenameTargetMode::Create && self.keeps_keys_in_metadata() {
+                let copying = CopyOptions {
+                    mode: CopyMode::Create,
+                    extensions: options.extensions,
+                };
+                self.copy_alone(from, to, copying).await?;
+                return self.inner().delete(from).await;
+            }
             self.inner().rename_opts(from, to, options).await?;
             self.drop_files_of_before(to, None).await;
             return Ok(());
