@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use envelope::CommitmentPolicy;
 use envelope_s3::S3ec;
 use envelope_store::format::Format;
@@ -105,9 +105,9 @@ impl<'a> Migration<'a> {
                 attributes = Attributes::new();
             }
             let location = self.at_destination(&below);
-            let content = objects::content(object);
-            let (digest, length) =
-                objects::put(&self.writer, &location, attributes, content).await?;
+            let content = object.into_stream();
+            let put = objects::put(&self.writer, &location, attributes, content);
+            let (digest, length) = put.await?;
             let count = moved.formats.entry(opened.format()).or_default();
             count.objects += 1;
             count.not_authenticated += u64::from(!opened.is_verified());
@@ -124,7 +124,7 @@ impl<'a> Migration<'a> {
             let location: Path = self.source.prefix.parts().chain(below.parts()).collect();
             let old = objects::digest(&self.reader, &location).await?;
             let new = objects::digest(&self.writer, &self.at_destination(below)).await?;
-            anyhow::ensure!(old == new, "{below} is not the same on both sides");
+            ensure!(old == new, "{below} is not the same on both sides");
             digests.insert(below.clone(), new);
         }
         Ok(digests)
@@ -157,7 +157,7 @@ impl Moved {
             } = count;
             print!("   {objects:>3} were {format}");
             match not_authenticated {
-                0 => println!(", each authenticated before its first byte was passed on"),
+                0 => println!(", no byte passed on before it was authenticated"),
                 _ => println!("; nothing authenticates {not_authenticated} of them"),
             }
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use futures::stream::{Stream, StreamExt, TryStreamExt};
+use futures::stream::{Stream, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::{Attributes, DynObjectStore, GetResult, ObjectStoreExt};
+use object_store::{Attributes, DynObjectStore, ObjectStoreExt};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 
@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 pub(crate) type Digest = [u8; 32];
 
 /// Parts of one upload that are sent at once.
-pub(crate) const PARTS_AT_ONCE: usize = 2;
+const PARTS_AT_ONCE: usize = 2;
 /// Length of a part in bytes: enough for 78 GiB on S3, and more than the S3 Encryption Client can
 /// write.
 pub(crate) const PART_LENGTH: usize = 8 << 20;
@@ -54,18 +54,10 @@ pub(crate) async fn put(
 
 /// The digest of an object's content.
 pub(crate) async fn digest(store: &Arc<DynObjectStore>, location: &Path) -> Result<Digest> {
-    let object = store.get(location).await?;
+    let mut content = store.get(location).await?.into_stream();
     let mut digest = Sha256::new();
-    let mut content = content(object);
     while let Some(bytes) = content.try_next().await? {
         digest.update(&bytes);
     }
     Ok(digest.finalize().into())
-}
-
-/// The bytes of an object as they come.
-pub(crate) fn content(
-    object: GetResult,
-) -> impl Stream<Item = object_store::Result<Bytes>> + Send + Unpin {
-    object.into_stream().fuse()
 }

@@ -350,6 +350,7 @@ impl Error {
             | Self::KeyNotValid { .. }
             | Self::AlreadyFailed => ErrorKind::InvalidRequest,
             Self::Keyring(error) if error.is_misconfigured() => ErrorKind::InvalidRequest,
+            Self::NotUnwrapped(report) if report.is_unavailable() => ErrorKind::Unavailable,
             Self::NotUnwrapped(report) if !report.context_in_doubt() => ErrorKind::NoKey,
             Self::NotDecrypted => ErrorKind::NoKey,
             Self::Keyring(_)

@@ -1,6 +1,7 @@
 //! What wraps and unwraps data keys.
 
 mod branch_key;
+mod ecdh_parties;
 mod multi;
 mod raw_aes;
 mod raw_ecdh;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use branch_key::BranchKey;
+pub use ecdh_parties::EcdhParties;
 pub use multi::Multi;
 pub use raw_aes::RawAes;
 pub use raw_ecdh::RawEcdh;

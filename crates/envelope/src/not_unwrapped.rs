@@ -42,6 +42,11 @@ impl NotUnwrapped {
         &self.not_stored
     }
 
+    /// Whether a key service gave no answer, so that nobody knows whether its key opens one.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.unavailable)
+    }
+
     /// Whether a wrapping key fitted by name but failed while part of the context came from the
     /// caller alone: then the context is as suspect as the key.
     pub(crate) fn context_in_doubt(&self) -> bool {
@@ -90,6 +95,7 @@ pub struct Attempt {
     keyring: Arc<str>,
     reason: Cow<'static, str>,
     failed: bool,
+    unavailable: bool,
 }
 
 impl Attempt {
@@ -105,6 +111,7 @@ impl Attempt {
             keyring: keyring.into(),
             reason: reason.into(),
             failed: false,
+            unavailable: false,
         }
     }
 
@@ -118,6 +125,20 @@ impl Attempt {
         Self {
             failed: true,
             ..Self::skipped(index, keyring, reason)
+        }
+    }
+
+    /// The key could not be tried: whoever holds the wrapping key gave no answer. Trying again may
+    /// help.
+    #[must_use]
+    pub fn unavailable(
+        index: usize,
+        keyring: impl Into<Arc<str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            unavailable: true,
+            ..Self::failed_with(index, keyring, reason)
         }
     }
 

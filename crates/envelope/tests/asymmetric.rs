@@ -231,6 +231,51 @@ fn ephemeral_ecdh_encrypts_and_discovery_decrypts() {
 }
 
 #[test]
+fn public_keys_are_read_and_written_as_der() {
+    for curve in EcCurve::ALL {
+        let (mine, theirs) = (
+            EcPrivateKey::generate(curve).unwrap(),
+            EcPrivateKey::generate(curve).unwrap(),
+        );
+        let der = mine.public_key().to_der().unwrap();
+        assert_eq!(&EcPublicKey::from_der(&der).unwrap(), mine.public_key());
+        // The whole point, of two coordinates.
+        let coordinate = mine.public_key().to_bytes().len() - 1;
+        assert_eq!(der[der.len() - 2 * coordinate - 1], 4);
+        let secret = mine.shared_secret(theirs.public_key()).unwrap();
+        assert_eq!(secret, theirs.shared_secret(mine.public_key()).unwrap());
+        assert_eq!(secret.len(), coordinate);
+        let other = EcCurve::ALL.into_iter().find(|other| *other != curve);
+        let other = EcPrivateKey::generate(other.unwrap()).unwrap();
+        assert!(matches!(
+            mine.shared_secret(other.public_key()),
+            Err(Error::KeyNotValid { reason }) if reason.contains("another curve")
+        ));
+        assert!(matches!(
+            RsaPublicKey::from_der(&der),
+            Err(Error::KeyNotValid { reason }) if reason.contains("no RSA key")
+        ));
+    }
+    let der = private_rsa(0).public_key_der().unwrap();
+    let wrapped = RsaPublicKey::from_der(&der)
+        .unwrap()
+        .encrypt(RsaPadding::OaepSha256, b"a data key")
+        .unwrap();
+    let opened = private_rsa(0).decrypt(RsaPadding::OaepSha256, &wrapped);
+    assert_eq!(*opened.unwrap(), b"a data key");
+    for no_der in [&der[..10], b"", b"-----BEGIN PUBLIC KEY-----"] {
+        assert!(matches!(
+            RsaPublicKey::from_der(no_der),
+            Err(Error::KeyNotValid { .. })
+        ));
+        assert!(matches!(
+            EcPublicKey::from_der(no_der),
+            Err(Error::KeyNotValid { .. })
+        ));
+    }
+}
+
+#[test]
 fn every_field_of_an_agreed_key_counts() {
     let theirs = EcPrivateKey::generate(EcCurve::P256).unwrap();
     let writer = RawEcdh::ephemeral_to(theirs.public_key().clone());

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
+use envelope::keyring::KeyringError;
 
 use crate::kms_call::KmsCall;
 
@@ -17,6 +18,31 @@ pub enum KmsError {
     /// No key was named.
     #[error("the KMS key id is empty; give a key id, a key ARN, an alias or an alias ARN")]
     EmptyKeyId,
+    /// A key was named in a way that KMS or the work does not take.
+    #[error("the KMS key id {key_id:?} {reason}")]
+    InvalidKeyId {
+        /// The name that was given.
+        key_id: String,
+        /// What is wrong with it, and what to do.
+        reason: &'static str,
+    },
+    /// A keyring was not given what it needs.
+    #[error("{what} {reason}")]
+    InvalidOption {
+        /// What was given.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A client supplier has no client for the region of a key.
+    #[error("there is no client for region {region:?}; let the client supplier make one")]
+    NoClient {
+        /// The region.
+        region: String,
+    },
+    /// A key cannot be used in the way that was asked for.
+    #[error(transparent)]
+    Key(#[from] envelope::Error),
     /// KMS answered with an error.
     #[error("{call}: {}", refusal(.call, .code.as_deref(), .request_id.as_deref()))]
     Refused {
@@ -43,9 +69,37 @@ pub enum KmsError {
         /// The field that is missing.
         field: &'static str,
     },
+    /// KMS answered for another key than it was asked for.
+    #[error("{call}: the answer is of another key, {}; is the endpoint KMS?", .answered.as_deref().unwrap_or("which it does not name"))]
+    WrongKey {
+        /// What was asked.
+        call: KmsCall,
+        /// The key that the answer names.
+        answered: Option<String>,
+    },
 }
 
 impl KmsError {
+    /// Whether the same call may succeed later, with nothing changed: KMS gave no answer, or is busy
+    /// or broken.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } | Self::Incomplete { .. } | Self::WrongKey { .. } => true,
+            Self::Refused { code, .. } => match code.as_deref() {
+                None => true,
+                Some(code) => {
+                    code.contains("Throttling")
+                        || code.contains("Timeout")
+                        || code.contains("Internal")
+                        || code.contains("Unavailable")
+                        || code == "LimitExceededException"
+                }
+            },
+            _ => false,
+        }
+    }
+
     pub(crate) fn new<E>(call: KmsCall, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -63,6 +117,11 @@ impl KmsError {
             other => causes(other),
         };
         Self::NoAnswer { call, reason }
+    }
+
+    /// The same as the error of a keyring that makes and wraps data keys.
+    pub(crate) fn of_keyring(&self, keyring: &str) -> KeyringError {
+        KeyringError::new(keyring.to_owned(), self.to_string())
     }
 }
 
@@ -102,9 +161,14 @@ fn advice(code: Option<&str>) -> &'static str {
         Some("KMSInvalidStateException") => {
             ": the key's state does not allow it, as while it waits for its deletion"
         }
-        Some("InvalidKeyUsageException") => ": the key is for signing or for MACs; use another",
+        Some("InvalidKeyUsageException") => {
+            ": the key is for another use, as signing; use another key"
+        }
         Some("InvalidCiphertextException") => {
             ": wrapped under another encryption context or by no key of KMS, or tampered with"
+        }
+        Some("ValidationException") => {
+            ": KMS takes no such value, as more than 10 grant tokens or a context of over 8192 bytes"
         }
         Some("IncorrectKeyException") => ": wrapped by another key",
         Some("ThrottlingException" | "LimitExceededException") => {

@@ -143,7 +143,7 @@ pub(crate) async fn decrypt(
     present(answer.plaintext, call, "Plaintext").map(Zeroizing::new)
 }
 
-fn call(client: &Client, key_id: Option<&str>, operation: &'static str) -> KmsCall {
+pub(crate) fn call(client: &Client, key_id: Option<&str>, operation: &'static str) -> KmsCall {
     KmsCall {
         operation,
         key_id: key_id.map(str::to_owned),
@@ -152,7 +152,7 @@ fn call(client: &Client, key_id: Option<&str>, operation: &'static str) -> KmsCa
 }
 
 /// A context without pairs is left out, as KMS has none then.
-fn pairs(context: &EncryptionContext) -> Option<HashMap<String, String>> {
+pub(crate) fn pairs(context: &EncryptionContext) -> Option<HashMap<String, String>> {
     let pairs = context
         .iter()
         .map(|(key, value)| (key.into(), value.into()));
@@ -160,11 +160,11 @@ fn pairs(context: &EncryptionContext) -> Option<HashMap<String, String>> {
     (!pairs.is_empty()).then_some(pairs)
 }
 
-fn some(grant_tokens: &[String]) -> Option<Vec<String>> {
+pub(crate) fn some(grant_tokens: &[String]) -> Option<Vec<String>> {
     (!grant_tokens.is_empty()).then(|| grant_tokens.to_vec())
 }
 
-fn present(
+pub(crate) fn present(
     blob: Option<Blob>,
     call: impl Fn() -> KmsCall,
     field: &'static str,

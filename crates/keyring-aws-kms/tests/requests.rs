@@ -196,7 +196,7 @@ async fn every_refusal_keeps_its_code_and_no_secret() {
         ),
         (
             "InvalidKeyUsageException",
-            ": the key is for signing or for MACs; use another",
+            ": the key is for another use, as signing; use another key",
         ),
         (
             "InvalidCiphertextException",

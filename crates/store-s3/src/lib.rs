@@ -15,8 +15,9 @@ use envelope_store::MetadataLimit;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{ClientConfigKey, Result};
 
+pub use envelope_store::Rotation;
 pub use error::{Error, ErrorClass};
-pub use s3ec::{Danger, InstructionSuffix, Rotation, S3ec};
+pub use s3ec::{Danger, InstructionSuffix, S3ec};
 
 /// Bytes of user metadata that S3 keeps for an object: names, without `x-amz-meta-`, and values.
 pub const METADATA_LIMIT: usize = 2 << 10;

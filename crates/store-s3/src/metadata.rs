@@ -13,7 +13,7 @@ mod wrap_algorithm;
 mod write;
 
 pub(crate) use names::{INSTRUCTION_FILE_MARKER, is_reserved};
-pub(crate) use parse::{Found, InFile, parse, parse_instruction_file};
+pub(crate) use parse::{Found, InFile, is_instruction_file, parse, parse_instruction_file};
 pub(crate) use wrap_algorithm::WrapAlgorithm;
 
 /// Length of V3's message id and of its key commitment in bytes.

@@ -6,20 +6,19 @@ use envelope::{
     AlgorithmSuite, CommitmentPolicy, EncryptionMaterials, EncryptionRequest,
     Error as EnvelopeError, MaterialsManager, Result, Transform,
 };
-use envelope_store::Waiting;
 use envelope_store::format::{Format, InstructionFile, NewObject, Parsed, Sealed, Stored};
+use envelope_store::{EncryptedStore, EncryptedStoreBuilder, MetadataLimit, Waiting};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
-use object_store::{Attribute, Attributes};
+use object_store::{Attribute, Attributes, Extensions};
 
 mod danger;
 mod instruction_suffix;
 mod opening;
-mod rotation;
 mod rules;
 
 pub use danger::Danger;
 pub use instruction_suffix::InstructionSuffix;
-pub use rotation::Rotation;
 
 use crate::METADATA_LIMIT;
 use crate::content::{GcmEncryptor, GcmKey, MAXIMUM_PLAINTEXT, new_key, random_nonzero};
@@ -145,7 +144,7 @@ impl S3ec {
     }
 
     /// Treats files with this suffix, such as `.partner`, as instruction files too: they are hidden,
-    /// and deleted with their object. A [`Rotation`] writes such files, and an
+    /// and deleted with their object. A [`Rotation`](envelope_store::Rotation) writes such files, and an
     /// [`InstructionSuffix`] reads them.
     #[must_use]
     pub fn further_suffix(mut self, suffix: impl Into<String>) -> Self {
@@ -177,6 +176,18 @@ impl S3ec {
         self
     }
 
+    /// Objects of this format in the bucket that is configured: the usual case. Whatever else a store
+    /// can do is set up on what comes out, and [`build`](EncryptedStoreBuilder::build) takes the keys.
+    ///
+    /// # Errors
+    /// As [`open`](crate::open).
+    pub fn over(
+        self,
+        bucket: AmazonS3Builder,
+    ) -> object_store::Result<EncryptedStoreBuilder<MetadataLimit<AmazonS3>>> {
+        Ok(EncryptedStore::builder(crate::open(bucket)?).format(self))
+    }
+
     /// What makes reading less safe than it could be. Each is a word that a reviewer can search for.
     pub fn danger(self) -> Danger {
         Danger::new(self)
@@ -196,9 +207,8 @@ impl S3ec {
     /// Suffixes of instruction files, the one of new files first.
     fn suffixes(&self) -> impl Iterator<Item = &str> {
         let further = self.further_suffixes.iter().map(String::as_str);
-        // With an empty one each object would be its own file, before anybody hears of the mistake.
-        let further = further.filter(|suffix| !suffix.is_empty());
-        std::iter::once(InstructionSuffix::DEFAULT).chain(further)
+        let legal = further.filter(|suffix| rules::check_suffix(suffix).is_ok());
+        std::iter::once(InstructionSuffix::DEFAULT).chain(legal)
     }
 
     async fn materials(
@@ -226,7 +236,24 @@ impl S3ec {
             });
         }
         let info = rules::one_key(materials.encrypted_data_keys())?.1;
+        self.check_written_wrap(info.wrap)?;
         Ok((materials, info))
+    }
+
+    /// A keyring must not make a new object an old one: legacy wraps are only read.
+    fn check_written_wrap(&self, wrap: WrapAlgorithm) -> Result<()> {
+        #[cfg(feature = "legacy-v1-write")]
+        if self.version == Version::V1 {
+            return Ok(());
+        }
+        match wrap.is_legacy() {
+            true => Err(Error::WrapNotInFormat {
+                wrap: wrap.name(),
+                version: if self.suite().commits() { 3 } else { 2 },
+            }
+            .into()),
+            false => Ok(()),
+        }
     }
 
     /// The body of a new object, and what has to be stored about it.
@@ -321,6 +348,14 @@ impl Format for S3ec {
         self.suffixes()
             .map(|suffix| instruction_suffix::at(location, suffix))
             .collect()
+    }
+
+    fn is_instruction_file(&self, content: &[u8]) -> bool {
+        metadata::is_instruction_file(content)
+    }
+
+    fn is_ordinary(&self, wishes: &Extensions) -> bool {
+        wishes.get::<InstructionSuffix>().is_none()
     }
 
     fn owns_metadata(&self, name: &str) -> bool {
@@ -420,11 +455,6 @@ impl Format for S3ec {
             found,
             file,
             expected_context: stored.expected_context.clone(),
-            rotation: stored
-                .extensions
-                .get::<Rotation>()
-                .cloned()
-                .unwrap_or_default(),
         })))
     }
 }

@@ -22,7 +22,8 @@ use crate::opened::Opened;
 /// Times that a read begins again because the object was overwritten under it.
 pub(crate) const TRIES: usize = 8;
 /// Longest instruction file that is read, in bytes: its header and one short frame.
-const LONGEST_INSTRUCTION_FILE: u64 = (envelope::DEFAULT_MAXIMUM_HEADER_LENGTH + 1024) as u64;
+pub(crate) const LONGEST_INSTRUCTION_FILE: u64 =
+    (envelope::DEFAULT_MAXIMUM_HEADER_LENGTH + 1024) as u64;
 
 /// What the inner store said about an object beside its bytes.
 #[derive(Clone)]

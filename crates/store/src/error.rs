@@ -66,6 +66,12 @@ pub enum Error {
         /// The store's answer.
         source: Box<object_store::Error>,
     },
+    /// An object has the name of an instruction file and is none.
+    #[error("{location} has the name of an instruction file and is none; move it elsewhere")]
+    NotAnInstructionFile {
+        /// The object.
+        location: Path,
+    },
     /// The file that holds an object's keys is longer than any that was written.
     #[error("{location} has {length} bytes; an instruction file has at most {maximum}")]
     InstructionFileTooLong {
@@ -112,11 +118,11 @@ pub enum Error {
         /// Bytes that may wait.
         maximum: u64,
     },
-    /// The store sent more bytes than it said.
+    /// The store sent more or fewer bytes than it said.
     #[error(
-        "{location}: the store sent more than the {length} bytes that it announced; read it again"
+        "{location}: the store did not send the {length} bytes that it announced; read it again"
     )]
-    LongerThanTold {
+    LengthNotAsTold {
         /// The object.
         location: Path,
         /// The announced length in bytes.
@@ -210,9 +216,14 @@ impl Error {
         .into()
     }
 
-    pub(crate) fn longer_than_told(location: &Path, length: u64) -> object_store::Error {
+    pub(crate) fn length_not_as_told(location: &Path, length: u64) -> object_store::Error {
         let location = location.clone();
-        Self::LongerThanTold { location, length }.into()
+        Self::LengthNotAsTold { location, length }.into()
+    }
+
+    pub(crate) fn not_an_instruction_file(location: &Path) -> object_store::Error {
+        let location = location.clone();
+        Self::NotAnInstructionFile { location }.into()
     }
 
     pub(crate) fn changes(location: &Path) -> object_store::Error {

@@ -14,6 +14,7 @@ use object_store::{Attributes, Extensions, ObjectMeta};
 
 use crate::inspection::Inspection;
 use crate::opened::Opened;
+use crate::rotation::Rotation;
 
 /// A layout of encrypted objects.
 #[async_trait]
@@ -30,6 +31,19 @@ pub trait Format: Debug + Send + Sync + 'static {
     fn instruction_files_of(&self, location: &Path) -> Vec<Path> {
         let _ = location;
         Vec::new()
+    }
+
+    /// Whether this is the content of an instruction file of this format, as far as can be told
+    /// without its object. An object that only has the name of one is left alone.
+    fn is_instruction_file(&self, content: &[u8]) -> bool {
+        let _ = content;
+        false
+    }
+
+    /// Whether what is known of an object by its place alone serves a reader with these wishes.
+    fn is_ordinary(&self, wishes: &Extensions) -> bool {
+        let _ = wishes;
+        true
     }
 
     /// Whether an object's metadata of this name is the format's own. It is hidden from readers, and
@@ -190,7 +204,8 @@ pub trait Opening: Debug + Send + Sync {
         instruction_file: Option<Bytes>,
     ) -> Result<OpenedRanges>;
 
-    /// An instruction file that opens the same object with keys of `to`.
+    /// An instruction file that opens the same object with keys of `to`, written as the rotation
+    /// says.
     ///
     /// # Errors
     /// As [`open`](Self::open), and those of `to`.
@@ -199,6 +214,7 @@ pub trait Opening: Debug + Send + Sync {
         manager: &dyn MaterialsManager,
         to: &dyn MaterialsManager,
         instruction_file: Bytes,
+        rotation: &Rotation,
     ) -> Result<InstructionFile>;
 }
 

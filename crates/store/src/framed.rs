@@ -19,6 +19,7 @@ use crate::instruction_file::{
     INSTRUCTION_FILE_CONTEXT_KEY, InstructionFileName, NewObjectKey, ObjectKey,
 };
 use crate::opened::Opened;
+use crate::rotation::Rotation;
 
 /// Frame length in bytes when none is named. Longer frames are faster, shorter ones make small
 /// ranges cheaper.
@@ -403,7 +404,15 @@ impl Opening for FramedOpening {
         manager: &dyn MaterialsManager,
         to: &dyn MaterialsManager,
         instruction_file: Bytes,
+        rotation: &Rotation,
     ) -> Result<InstructionFile> {
+        if *rotation != Rotation::new() {
+            return Err(Error::InvalidOption {
+                what: "the rotation of a framed object",
+                reason: "must replace its one instruction file, which has a name of its own, and \
+                    cannot be enforced",
+            });
+        }
         let Some((location, name)) = &self.file else {
             return Err(Error::InvalidOption {
                 what: "an object to be wrapped anew",

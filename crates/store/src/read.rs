@@ -265,7 +265,15 @@ impl<S: ObjectStore> EncryptedStore<S> {
                 }
             };
             let size = plaintext_length(location, &object, file.as_ref(), &about.meta)?;
-            let size = known(location, size)?;
+            let size = match size {
+                Some(size) => size,
+                // Whoever may read parts of such an object can also find its length.
+                None => match self.header(location, &options).await {
+                    Ok(Some(fetched)) => fetched.header.plaintext_length,
+                    Ok(None) => continue,
+                    Err(_) => known(location, None)?,
+                },
+            };
             let attributes = self.shown_attributes(&about);
             let About {
                 meta,
@@ -331,7 +339,9 @@ impl<S: ObjectStore> EncryptedStore<S> {
             meta: about.meta.clone(),
             expected,
         });
-        if options.version.is_none() && header.meta.e_tag.is_some() {
+        let mut formats = self.formats().iter();
+        let ordinary = formats.all(|keyed| keyed.format.is_ordinary(&options.extensions));
+        if ordinary && options.version.is_none() && header.meta.e_tag.is_some() {
             self.headers().insert(location, Arc::clone(&header));
         }
         Ok(Some(Fetched {
@@ -351,7 +361,8 @@ impl<S: ObjectStore> EncryptedStore<S> {
             || options.if_modified_since.is_some()
             || options.if_unmodified_since.is_some()
             || options.version.is_some();
-        match conditions {
+        let mut formats = self.formats().iter();
+        match conditions || formats.any(|keyed| !keyed.format.is_ordinary(&options.extensions)) {
             true => None,
             false => self.headers().get(location, expected),
         }

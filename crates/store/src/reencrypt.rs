@@ -6,11 +6,10 @@ use envelope::MaterialsManager;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{
-    Attributes, Extensions, GetOptions, GetResult, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UpdateVersion,
+    Extensions, GetOptions, GetResult, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result, UpdateVersion,
 };
 
-use crate::attributes::stored;
 use crate::beginning::{Beginning, Closed, InstructionFile, Request, TRIES};
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
@@ -19,6 +18,7 @@ use crate::format::Opening;
 use crate::inspection::Inspection;
 use crate::keyed_format::KeyedFormat;
 use crate::opened::Opened;
+use crate::rotation::Rotation;
 
 impl<S: ObjectStore> EncryptedStore<S> {
     /// What an object claims: format, suite, context, encrypted data keys, lengths. It needs no key,
@@ -81,13 +81,24 @@ impl<S: ObjectStore> EncryptedStore<S> {
             }
             .into());
         };
-        let rewrapped = opening.rewrap(&*keyed.manager, to, file).await;
-        let file = rewrapped.map_err(Error::envelope(path))?;
-        let options = PutOptions::from(stored(&Attributes::new(), file.metadata));
-        let put = self
-            .inner()
-            .put_opts(&file.location, file.content.into(), options);
-        put.await?;
+        let rotation = options.extensions.get::<Rotation>().cloned();
+        let rotation = rotation.unwrap_or_default();
+        let rewrapped = opening.rewrap(&*keyed.manager, to, file.clone(), &rotation);
+        let new = rewrapped.await.map_err(Error::envelope(path))?;
+        let now = self.fetch_file(path).await?;
+        // The object may have been overwritten meanwhile, and its file with it.
+        let now = now.filter(|now| now.file.content == file);
+        let now = now.ok_or_else(|| Error::changes(location))?;
+        let mode = match new.location == *path {
+            true => PutMode::Update(now.version),
+            false => match self.stored_file(&new.location).await? {
+                Some(other) => PutMode::Update(other.version),
+                None => PutMode::Create,
+            },
+        };
+        if !self.put_file_if(&new, mode).await? {
+            return Err(Error::changes(location));
+        }
         self.headers().remove(location);
         Ok(())
     }
@@ -137,10 +148,24 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// As reading and writing the object, and [`Error::Foreign`] whatever the store does about such
     /// objects elsewhere. It is then as it was before, unless the store's last answer was lost.
     pub async fn reencrypt(&self, location: &Path, to: &dyn MaterialsManager) -> Result<PutResult> {
+        self.reencrypt_opts(location, to, Extensions::new()).await
+    }
+
+    /// As [`reencrypt`](Self::reencrypt), with wishes for reading the object: pairs of its encryption
+    /// context, and what its format knows.
+    ///
+    /// # Errors
+    /// As [`reencrypt`](Self::reencrypt).
+    pub async fn reencrypt_opts(
+        &self,
+        location: &Path,
+        to: &dyn MaterialsManager,
+        extensions: Extensions,
+    ) -> Result<PutResult> {
         self.check_shown(location)?;
         // What nobody encrypted would become authentic.
         let refuse = ForeignObjects::Refuse;
-        let options = GetOptions::default();
+        let options = GetOptions::new().with_extensions(extensions);
         let old = self.read_whole(location, options, refuse).await?;
         match usize::try_from(old.meta.size) {
             Ok(size) if size <= self.settings().part_length => {

@@ -8,7 +8,9 @@ use envelope::{OutputBuffer, Transform};
 use futures::future::{ready, try_join_all};
 use futures::{FutureExt, TryFutureExt};
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, PutPayload, PutResult, Result, UploadPart};
+use object_store::{
+    MultipartUpload, ObjectStore, PutMode, PutPayload, PutResult, Result, UploadPart,
+};
 
 use crate::encrypted_store::EncryptedStore;
 use crate::error::Error;
@@ -125,7 +127,8 @@ impl<S: ObjectStore> MultipartUpload for EncryptedUpload<S> {
         }
         let (store, file) = (&self.store, self.instruction_file.take());
         let complete = self.inner.complete();
-        store.write(&self.location, file, false, complete).await
+        let mode = PutMode::Overwrite;
+        store.write(&self.location, file, mode, complete).await
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -62,9 +62,12 @@ async fn in_memory(
     let mut object = BytesMut::with_capacity(length);
     while let Some(bytes) = body.try_next().await? {
         if object.len().saturating_add(bytes.len()) > length {
-            return Err(Error::longer_than_told(location, meta.size));
+            return Err(Error::length_not_as_told(location, meta.size));
         }
         object.extend_from_slice(&bytes);
+    }
+    if object.len() < length {
+        return Err(Error::length_not_as_told(location, meta.size));
     }
     let plaintext = whole.open_at_once(object.into());
     let plaintext = plaintext.map_err(Error::envelope(location))?;
@@ -99,10 +102,13 @@ mod temporary_file {
         while let Some(bytes) = body.try_next().await? {
             length = length.saturating_add(bytes.len() as u64);
             if length > meta.size {
-                return Err(Error::longer_than_told(location, meta.size));
+                return Err(Error::length_not_as_told(location, meta.size));
             }
             whole.verify(&bytes).map_err(&refused)?;
             file = blocking(move || file.write_all(&bytes).map(|()| file)).await?;
+        }
+        if length < meta.size {
+            return Err(Error::length_not_as_told(location, meta.size));
         }
         let VerifiedBody {
             plaintext_length,

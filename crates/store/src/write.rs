@@ -3,7 +3,7 @@
 use envelope::{MaterialsManager, OutputBuffer};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, Extensions, MultipartUpload, ObjectStore, PutMode, PutMultipartOptions,
+    Attribute, Attributes, Extensions, MultipartUpload, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result,
 };
 
@@ -40,13 +40,13 @@ impl<S: ObjectStore> EncryptedStore<S> {
         let last = last.map(bytes::Bytes::as_ref).unwrap_or_default();
         body.finish_with(last, &mut sealed).map_err(&refused)?;
         let object = PutPayload::from(sealed.into_vec());
-        let create = options.mode == PutMode::Create;
+        let mode = options.mode.clone();
         let options = PutOptions {
             attributes: stored(&options.attributes, metadata),
             ..options
         };
         let write = self.inner().put_opts(location, object, options);
-        self.write(location, instruction_file, create, write).await
+        self.write(location, instruction_file, mode, write).await
     }
 
     pub(crate) async fn upload_with(
@@ -77,8 +77,10 @@ impl<S: ObjectStore> EncryptedStore<S> {
     ) -> Result<Sealed> {
         let context = self.settings().context(location, extensions)?;
         for (attribute, _) in attributes {
+            // A name of any format would make readers of that one claim the object, or hide the pair.
             if let Attribute::Metadata(name) = attribute
-                && self.format().owns_metadata(name)
+                && let mut formats = self.formats().iter()
+                && formats.any(|keyed| keyed.format.owns_metadata(name))
             {
                 return Err(Error::ReservedMetadata {
                     location: location.clone(),

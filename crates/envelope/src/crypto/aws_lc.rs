@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
 };
 
-pub(super) use asymmetric::{EcPrivateKey, RsaPrivateKey, RsaPublicKey, check_point};
+pub(super) use asymmetric::{EcPrivateKey, RsaPrivateKey, RsaPublicKey, check_point, point_spki};
 
 use super::Refused;
 use crate::suite::SignatureAlgorithm;

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use pkcs8::ObjectIdentifier;
+use pkcs8::der::Document;
 use zeroize::Zeroizing;
 
 use super::{Refused, backend, pem};
@@ -93,14 +94,29 @@ impl EcPublicKey {
     /// # Errors
     /// [`Error::KeyNotValid`].
     pub fn from_pem(pem: &str) -> Result<Self> {
-        let key = pem::public_key(pem)?.expect(pem::EC)?;
+        Self::from_key(pem::public_key(pem)?)
+    }
+
+    /// Reads the DER of a SubjectPublicKeyInfo (RFC 5480), as key services hand it out.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotValid`].
+    pub fn from_der(der: &[u8]) -> Result<Self> {
+        Self::from_key(pem::public_key_der(der)?)
+    }
+
+    fn from_key(key: pem::Key<Document>) -> Result<Self> {
+        let key = key.expect(pem::EC)?;
         let curve = EcCurve::from_oid(key.curve)?;
         Self::from_point(curve, &pem::public_key_bits(&key.document)?)
     }
 
     /// Takes a point in either form of SEC 1, section 2.3.3, and checks that it lies on the
     /// curve and is not the point at infinity.
-    pub(crate) fn from_point(curve: EcCurve, point: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::KeyNotValid`].
+    pub fn from_point(curve: EcCurve, point: &[u8]) -> Result<Self> {
         let length = curve.coordinate_length();
         let compressed = match point.split_first() {
             Some((2 | 3, x)) if x.len() == length => point.to_vec(),
@@ -125,6 +141,14 @@ impl EcPublicKey {
     #[must_use]
     pub fn to_bytes(&self) -> &[u8] {
         &self.compressed
+    }
+
+    /// The DER of a SubjectPublicKeyInfo (RFC 5480) with the whole point, as key services take it.
+    ///
+    /// # Errors
+    /// [`Error::SealFailed`] when the cryptography library cannot encode it.
+    pub fn to_der(&self) -> Result<Vec<u8>> {
+        backend::point_spki(self.curve, &self.compressed).map_err(|Refused| Error::SealFailed)
     }
 }
 
@@ -191,7 +215,19 @@ impl EcPrivateKey {
         )
     }
 
-    /// The x coordinate of the shared point (NIST SP 800-56A, section 5.7.1.2).
+    /// The secret that is shared with the peer, the x coordinate of the shared point (NIST SP
+    /// 800-56A, section 5.7.1.2): what a keyring of one's own is made from. It is no key yet;
+    /// keys are derived from it.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotValid`] when the peer's key is on another curve.
+    pub fn shared_secret(&self, peer: &EcPublicKey) -> Result<Zeroizing<Vec<u8>>> {
+        let shared = self.agree(peer).map_err(|Refused| Error::KeyNotValid {
+            reason: "is on another curve than the private key",
+        })?;
+        Ok(Zeroizing::new(shared.expose().to_vec()))
+    }
+
     pub(crate) fn agree(&self, peer: &EcPublicKey) -> Result<DerivedKey, Refused> {
         if peer.curve != self.public_key.curve {
             return Err(Refused);

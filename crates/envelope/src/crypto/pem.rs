@@ -46,6 +46,15 @@ pub(super) fn public_key(pem: &str) -> Result<Key<Document>> {
             "is PEM of another kind; a public key must be labelled PUBLIC KEY (SubjectPublicKeyInfo)",
         ));
     }
+    described(document)
+}
+
+/// Reads a public key that is not text.
+pub(super) fn public_key_der(der: &[u8]) -> Result<Key<Document>> {
+    described(Document::try_from(der).map_err(|_| fault("is not DER"))?)
+}
+
+fn described(document: Document) -> Result<Key<Document>> {
     let info: SubjectPublicKeyInfoRef<'_> = document
         .decode_msg()
         .map_err(|_| fault("is no SubjectPublicKeyInfo"))?;

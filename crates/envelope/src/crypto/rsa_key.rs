@@ -1,5 +1,6 @@
 use std::fmt;
 
+use pkcs8::der::Document;
 use zeroize::Zeroizing;
 
 use super::{Refused, backend, pem};
@@ -92,7 +93,19 @@ impl RsaPublicKey {
     /// # Errors
     /// [`Error::KeyNotValid`].
     pub fn from_pem(pem: &str) -> Result<Self> {
-        let key = pem::public_key(pem)?.expect(pem::RSA)?;
+        Self::from_key(pem::public_key(pem)?)
+    }
+
+    /// Reads the DER of a SubjectPublicKeyInfo (RFC 5280), as key services hand it out.
+    ///
+    /// # Errors
+    /// [`Error::KeyNotValid`].
+    pub fn from_der(der: &[u8]) -> Result<Self> {
+        Self::from_key(pem::public_key_der(der)?)
+    }
+
+    fn from_key(key: pem::Key<Document>) -> Result<Self> {
+        let key = key.expect(pem::RSA)?;
         backend::RsaPublicKey::from_spki(key.document.as_bytes())
             .ok()
             .filter(|key| LEGAL_BITS.contains(&key.bits()))
@@ -170,7 +183,15 @@ impl RsaPrivateKey {
     /// # Errors
     /// As [`to_pem`](Self::to_pem).
     pub fn public_key_pem(&self) -> Result<String> {
-        pem::encode_public(self.0.public_spki().map_err(|Refused| Error::SealFailed)?)
+        pem::encode_public(self.public_key_der()?)
+    }
+
+    /// Its public key as DER of a SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// As [`to_pem`](Self::to_pem).
+    pub fn public_key_der(&self) -> Result<Vec<u8>> {
+        self.0.public_spki().map_err(|Refused| Error::SealFailed)
     }
 
     /// Decrypts a data key: what a keyring of one's own is made from.

@@ -9,7 +9,7 @@ use p384::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use rand::TryRng;
 use zeroize::Zeroizing;
 
-pub(super) use asymmetric::{EcPrivateKey, RsaPrivateKey, RsaPublicKey, check_point};
+pub(super) use asymmetric::{EcPrivateKey, RsaPrivateKey, RsaPublicKey, check_point, point_spki};
 
 use super::Refused;
 use crate::suite::SignatureAlgorithm;

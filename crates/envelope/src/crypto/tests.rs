@@ -313,7 +313,7 @@ mod differential {
     use proptest::prelude::*;
 
     use super::SIGNATURES;
-    use crate::crypto::ec_key::EcCurve;
+    use crate::crypto::ec_key::{EcCurve, EcPublicKey};
     use crate::crypto::rsa_key::RsaPadding;
     use crate::crypto::{Refused, aws_lc, rust_crypto};
 
@@ -377,6 +377,13 @@ mod differential {
             assert_eq!(secret.expose(), ours.agree(&their_point).unwrap().expose());
             assert!(aws_lc::check_point(curve, &our_point).is_ok());
             assert!(rust_crypto::check_point(curve, &their_point).is_ok());
+            // Both write the whole point, whatever they were given.
+            let spki = ours.public_spki().unwrap();
+            let public_key = EcPublicKey::from_point(curve, &our_point).unwrap();
+            for point in [&*our_point, public_key.to_bytes()] {
+                assert_eq!(aws_lc::point_spki(curve, point).unwrap(), spki);
+                assert_eq!(rust_crypto::point_spki(curve, point).unwrap(), spki);
+            }
             // Each reads the other's keys.
             let read = rust_crypto::EcPrivateKey::from_pkcs8(curve, &theirs.to_pkcs8().unwrap());
             assert_eq!(read.unwrap().public_point().unwrap(), their_point);

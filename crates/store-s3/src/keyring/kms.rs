@@ -92,7 +92,10 @@ impl Kms {
             Key::One(key) => key.decrypt(received.ciphertext, request.context).await,
             Key::Any(keys) => keys.decrypt(received.ciphertext, request.context).await,
         };
-        let secret = opened.map_err(|error| Refusal::failed(error.to_string()))?;
+        let secret = opened.map_err(|error| match error.is_transient() {
+            true => Refusal::Unavailable(error.to_string().into()),
+            false => Refusal::failed(error.to_string()),
+        })?;
         data_key(secret, request).ok_or(Refusal::failed(WRONG_LENGTH))
     }
 }

@@ -13,6 +13,9 @@ pub(super) enum Refusal {
     Skipped(Cow<'static, str>),
     /// It looked like this keyring's own.
     Failed(Cow<'static, str>),
+    /// A key service gave no answer.
+    #[cfg(feature = "kms")]
+    Unavailable(Cow<'static, str>),
 }
 
 impl Refusal {
@@ -99,6 +102,8 @@ pub(super) fn answer(
         Ok(data_key) => return Ok(Unwrapped { index: 0, data_key }),
         Err(Refusal::Skipped(reason)) => Attempt::skipped(0, keyring, reason),
         Err(Refusal::Failed(reason)) => Attempt::failed_with(0, keyring, reason),
+        #[cfg(feature = "kms")]
+        Err(Refusal::Unavailable(reason)) => Attempt::unavailable(0, keyring, reason),
     };
     Err(vec![attempt])
 }

@@ -123,6 +123,11 @@ pub(crate) fn parse_instruction_file(object: &InFile, json: &[u8]) -> Result<Env
     }
 }
 
+/// Whether this can be an instruction file: it has the key of one.
+pub(crate) fn is_instruction_file(json: &[u8]) -> bool {
+    Fields::of_file(json).is_ok_and(|fields| fields.first_of(&KEYS).is_some())
+}
+
 /// Keys of two formats make one pass for the other, in a reader that knows only that.
 fn check_one_format(fields: &Fields) -> Result<(), Error> {
     let mut keys = KEYS.into_iter().filter(|key| fields.has(key));

@@ -3,16 +3,16 @@ use bytes::Bytes;
 use envelope::keyring::KeyRequest;
 use envelope::{
     DataKey, DecryptionMaterials, DecryptionRequest, EncryptedDataKey, EncryptionContext,
-    MaterialsManager, Result,
+    ErrorKind, MaterialsManager, Result,
 };
 use envelope_store::format::{
     Body, InstructionFile, OpenedBody, OpenedRanges, Opening, Ranges, WholeBody,
 };
-use envelope_store::{Inspection, Opened};
+use envelope_store::{Inspection, Opened, Rotation};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::{Rotation, S3ec, TAG_LENGTH, instruction_suffix, marker, rules};
+use super::{S3ec, TAG_LENGTH, instruction_suffix, marker, rules};
 use crate::content::{
     CbcBody, CbcKey, CbcRanges, GcmBody, GcmDelayed, GcmKey, GcmRanges, committed_key,
 };
@@ -28,7 +28,6 @@ pub(super) struct S3ecOpening {
     pub(super) found: Found,
     pub(super) file: Option<Path>,
     pub(super) expected_context: EncryptionContext,
-    pub(super) rotation: Rotation,
 }
 
 /// What opens an object.
@@ -271,9 +270,10 @@ impl Opening for S3ecOpening {
         manager: &dyn MaterialsManager,
         to: &dyn MaterialsManager,
         instruction_file: Bytes,
+        rotation: &Rotation,
     ) -> Result<InstructionFile> {
-        if let Some(suffix) = &self.rotation.suffix {
-            rules::check_suffix(suffix)?;
+        if let Some(suffix) = rotation.suffix() {
+            rules::check_rotation_suffix(&self.format, suffix)?;
         }
         let unlocked = self.unlock(manager, Some(instruction_file)).await?;
         if unlocked.envelope.content.is_cbc() {
@@ -296,18 +296,21 @@ impl Opening for S3ecOpening {
             },
             ..unlocked.envelope.clone()
         };
-        if self.rotation.enforced {
+        if rotation.is_enforced() {
             let stored = match is_kms(envelope.wrap) {
                 true => context,
                 false => EncryptionContext::default(),
             };
             let key = encrypted_data_key(&envelope);
             let opened = self.materials(manager, &envelope, &key, &stored).await;
-            if opened.is_ok() {
-                return Err(Error::NotRotated.into());
+            match opened {
+                Ok(_) => return Err(Error::NotRotated.into()),
+                Err(error) if error.kind() == ErrorKind::NoKey => {}
+                // Nobody knows whether they open it.
+                Err(error) => return Err(error),
             }
         }
-        let location = match (&self.rotation.suffix, &self.file) {
+        let location = match (rotation.suffix(), &self.file) {
             (Some(suffix), _) => instruction_suffix::at(&self.location, suffix),
             (None, Some(file)) => file.clone(),
             (None, None) => {

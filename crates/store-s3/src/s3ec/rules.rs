@@ -67,6 +67,19 @@ pub(super) fn check_suffix(suffix: &str) -> Result<()> {
 }
 
 /// # Errors
+/// When the store would take a file with this suffix for an object.
+pub(super) fn check_rotation_suffix(format: &S3ec, suffix: &str) -> Result<()> {
+    check_suffix(suffix)?;
+    match format.suffixes().any(|known| known == suffix) {
+        true => Ok(()),
+        false => Err(EnvelopeError::InvalidOption {
+            what: "the suffix of a new instruction file",
+            reason: "must be one that the store knows; name it with further_suffix",
+        }),
+    }
+}
+
+/// # Errors
 /// When the policy or a switch forbids to read such an object.
 pub(super) fn check_readable(format: &S3ec, envelope: &Envelope) -> Result<()> {
     let suite = suite(&envelope.content);

@@ -36,6 +36,8 @@ pub struct Watched {
     fault: Arc<Mutex<Option<(String, When)>>>,
     change: Option<Change>,
     copies_bytes_alone: bool,
+    /// What decides how long each request takes.
+    turns: Option<Arc<Mutex<u64>>>,
 }
 
 /// What happens to the body of an object on its way.
@@ -72,6 +74,7 @@ impl Watched {
             fault: Arc::default(),
             change: None,
             copies_bytes_alone: false,
+            turns: None,
         }
     }
 
@@ -80,6 +83,26 @@ impl Watched {
         Self {
             copies_bytes_alone: true,
             ..self
+        }
+    }
+
+    /// Lets requests of several tasks overtake each other, in an order that the seed decides.
+    pub fn taking_turns(self, seed: u64) -> Self {
+        let turns = Some(Arc::new(Mutex::new(seed)));
+        Self { turns, ..self }
+    }
+
+    async fn wait(&self) {
+        let Some(turns) = &self.turns else { return };
+        let turns = {
+            let mut state = turns.lock().unwrap();
+            *state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (*state >> 33) % 8
+        };
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -123,7 +146,9 @@ impl Watched {
         if fault == Some(When::Before) {
             return Err(struck());
         }
+        self.wait().await;
         let done = work.await?;
+        self.wait().await;
         match fault {
             Some(_) => Err(struck()),
             None => Ok(done),

@@ -9,6 +9,9 @@ use aws_lc_rs::rsa::{
     OAEP_SHA512_MGF1SHA512, OaepAlgorithm, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
     Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
+use aws_lc_rs::signature::{
+    self, ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1,
+};
 #[cfg(feature = "legacy-oaep")]
 use pkcs8::DecodePrivateKey;
 use zeroize::Zeroizing;
@@ -133,6 +136,19 @@ pub(crate) fn check_point(curve: EcCurve, point: &[u8]) -> Result<(), Refused> {
     ParsedPublicKey::try_from(&unparsed)
         .map(|_| ())
         .map_err(|_| Refused)
+}
+
+/// SubjectPublicKeyInfo of a point in either form. Keys of signatures have it, keys of agreement do
+/// not; it says the same of both.
+pub(crate) fn point_spki(curve: EcCurve, point: &[u8]) -> Result<Vec<u8>, Refused> {
+    let algorithm = match curve {
+        EcCurve::P256 => &ECDSA_P256_SHA256_ASN1,
+        EcCurve::P384 => &ECDSA_P384_SHA384_ASN1,
+        EcCurve::P521 => &ECDSA_P521_SHA512_ASN1,
+    };
+    let key = signature::ParsedPublicKey::new(algorithm, point).map_err(|_| Refused)?;
+    let der: PublicKeyX509Der<'_> = key.as_der().map_err(|_| Refused)?;
+    Ok(der.as_ref().to_vec())
 }
 
 pub(crate) struct EcPrivateKey(agreement::PrivateKey);

@@ -112,6 +112,22 @@ pub(crate) fn check_point(curve: EcCurve, point: &[u8]) -> Result<(), Refused> {
     .ok_or(Refused)
 }
 
+/// SubjectPublicKeyInfo of a point in either form.
+pub(crate) fn point_spki(curve: EcCurve, point: &[u8]) -> Result<Vec<u8>, Refused> {
+    let document = match curve {
+        EcCurve::P256 => p256::PublicKey::from_sec1_bytes(point)
+            .map_err(|_| Refused)?
+            .to_public_key_der(),
+        EcCurve::P384 => p384::PublicKey::from_sec1_bytes(point)
+            .map_err(|_| Refused)?
+            .to_public_key_der(),
+        EcCurve::P521 => p521::PublicKey::from_sec1_bytes(point)
+            .map_err(|_| Refused)?
+            .to_public_key_der(),
+    };
+    Ok(document.map_err(|_| Refused)?.into_vec())
+}
+
 pub(crate) enum EcPrivateKey {
     P256(Box<p256::SecretKey>),
     P384(Box<p384::SecretKey>),

@@ -7,6 +7,9 @@ use super::{GcmKey, MAXIMUM_PLAINTEXT};
 use crate::content::one_shot::{self, Refused};
 use crate::error::Error;
 
+/// Bytes that several threads seal faster than one call of the backend.
+const PARALLEL: usize = 8 << 20;
+
 /// Encrypts one object, and appends its tag at the end.
 pub(crate) struct GcmEncryptor {
     key: GcmKey,
@@ -78,7 +81,8 @@ impl Transform for GcmEncryptor {
     }
 
     fn finish_with(mut self: Box<Self>, input: &[u8], output: &mut OutputBuffer) -> Result<()> {
-        if self.failed || self.stream.is_some() {
+        let parallel = self.threads.get() > 1 && input.len() >= PARALLEL;
+        if self.failed || self.stream.is_some() || parallel {
             self.update(input, output)?;
             return self.finish(output);
         }

@@ -1,11 +1,12 @@
 /// How an instruction file is given other wrapping keys. It goes into the `extensions` of
-/// [`rewrap_opts`](envelope_store::EncryptedStore::rewrap_opts); without it, the file is replaced.
+/// [`rewrap_opts`](crate::EncryptedStore::rewrap_opts); without it, the file is replaced. Objects in
+/// formats that have one file of its own name each refuse another suffix.
 ///
 /// Source: the S3 Encryption Client's re-encryption of instruction files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rotation {
-    pub(super) suffix: Option<String>,
-    pub(super) enforced: bool,
+    suffix: Option<String>,
+    enforced: bool,
 }
 
 impl Rotation {
@@ -28,5 +29,17 @@ impl Rotation {
     pub fn enforced(mut self) -> Self {
         self.enforced = true;
         self
+    }
+
+    /// The suffix of the new file. Nothing when the file is replaced.
+    #[must_use]
+    pub fn suffix(&self) -> Option<&str> {
+        self.suffix.as_deref()
+    }
+
+    /// Whether the old keys must not open the new file.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.enforced
     }
 }
