@@ -1,5 +1,4 @@
-//! `object_store`'s own suite, over stores in the format of the S3 Encryption Client. That format
-//! leaves nothing out which the server can do, as long as parts may be read that nothing authenticates.
+//! `object_store`'s own suite, over stores in the format of the S3 Encryption Client.
 
 use anyhow::Result;
 use envelope::WrappingKey;
@@ -8,12 +7,29 @@ use envelope_s3::keyring::Aes;
 use envelope_store::EncryptedStore;
 
 use crate::s3::S3;
-use crate::suite::{Suite, View};
+use crate::seaweedfs::{BACKSLASH, OFFSETS};
+use crate::suite::{LeftOut, Suite, View};
 
 /// Keys in metadata, and keys in instruction files: each over an empty bucket of its own.
 const BUCKETS: [&str; 2] = ["s3ec", "s3ec-files"];
 
-pub(crate) async fn check(suite: &Suite, s3: &S3) -> Result<()> {
+/// What the format cannot do on S3, or the server cannot.
+const LEFT_OUT: LeftOut = &[
+    BACKSLASH,
+    (
+        "copy_if_not_exists",
+        "object_store copies without metadata there, and keys are in metadata; it is refused",
+    ),
+];
+
+/// Parts of objects are read without authentication, which the format needs to be told.
+pub(crate) async fn check(server: &'static str, s3: &S3) -> Result<()> {
+    let suite = Suite {
+        server,
+        left_out: LEFT_OUT,
+        client_offsets: Some(OFFSETS),
+        last_writer_wins: true,
+    };
     s3.create_buckets(&BUCKETS).await?;
     let [metadata, files] = BUCKETS;
     for (view, bucket, format) in [

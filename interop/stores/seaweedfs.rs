@@ -102,7 +102,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
             |bucket| s3.open(bucket),
         )
         .await?;
-    s3_encryption_client::check(&suite, &s3).await?;
+    s3_encryption_client::check(NAME, &s3).await?;
     tags::check(&suite, &s3).await?;
     let [_, bucket, ..] = BUCKETS;
     let settings = [

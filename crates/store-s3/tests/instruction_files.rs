@@ -409,3 +409,41 @@ async fn is_not_there_for_objects_of_others() {
         Error::InstructionFileMissing { .. }
     ));
 }
+
+/// A rename would lose the only object there is.
+#[tokio::test]
+async fn or_keys_in_metadata_are_never_left_behind() {
+    let other = Path::from("b");
+    for format in [S3ec::v3(), S3ec::v2(), files()] {
+        let watched = Watched::new().copies_bytes_alone();
+        let store = store(watched.clone(), format);
+        store.put(&path(), "abc".into()).await.unwrap();
+        let before = names(&*watched.inner).await;
+        for error in [
+            store.copy_if_not_exists(&path(), &other).await,
+            store.rename_if_not_exists(&path(), &other).await,
+        ] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, StoreError::NotSupported { .. }), "{error}");
+            assert!(matches!(
+                store_error(&error),
+                Error::MetadataNotCopied { .. }
+            ));
+            assert_eq!(names(&*watched.inner).await, before);
+            assert_eq!(read(&store, &path()).await, b"abc");
+        }
+        store.copy(&path(), &other).await.unwrap();
+        assert_eq!(read(&store, &other).await, b"abc");
+        let error = store.rename_if_not_exists(&path(), &other).await;
+        assert!(matches!(error, Err(StoreError::AlreadyExists { .. })));
+        store.delete(&other).await.unwrap();
+        store.rename(&path(), &other).await.unwrap();
+        assert_eq!(read(&store, &other).await, b"abc");
+    }
+    // Where all of an object is in its instruction file, its bytes are enough.
+    let watched = Watched::new().copies_bytes_alone();
+    let store = store(watched, S3ec::v2().instruction_files());
+    store.put(&path(), "abc".into()).await.unwrap();
+    store.rename_if_not_exists(&path(), &other).await.unwrap();
+    assert_eq!(read(&store, &other).await, b"abc");
+}

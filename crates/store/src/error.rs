@@ -167,6 +167,14 @@ pub enum Error {
         /// The key whose values differ.
         key: String,
     },
+    /// The store copies an object without its metadata where nothing may be overwritten.
+    #[error(
+        "{location}: the store copied it without its metadata, which holds keys, so the copy was deleted; copy it so that it may overwrite, or read it and write it anew"
+    )]
+    MetadataNotCopied {
+        /// The object.
+        location: Path,
+    },
     /// The object's path is bound to its content.
     #[error(
         "{location}: paths are bound to content, so objects cannot be copied or renamed; read and write them anew"
@@ -246,7 +254,9 @@ impl From<Error> for object_store::Error {
                     source: error.into(),
                 }
             }
-            Error::PathsAreBound { .. } | Error::KeysInHeader { .. } => Self::NotSupported {
+            Error::PathsAreBound { .. }
+            | Error::KeysInHeader { .. }
+            | Error::MetadataNotCopied { .. } => Self::NotSupported {
                 source: error.into(),
             },
             _ => Self::Generic {

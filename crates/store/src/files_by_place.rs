@@ -9,10 +9,12 @@
 //! without conditional writes, or three and more of which all but one fail. A key commitment on the
 //! object turns a file of another object into an error.
 
+use std::collections::BTreeSet;
+
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, CopyMode, CopyOptions, Error as StoreError, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMode, PutOptions, PutResult, Result, UpdateVersion,
+    Attribute, Attributes, CopyMode, CopyOptions, Error as StoreError, GetOptions, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutResult, Result, UpdateVersion,
 };
 
 use crate::attributes::stored;
@@ -325,7 +327,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
             },
         };
         let copy = async {
-            self.inner().copy_opts(from, to, options.clone()).await?;
+            self.copy_object(from, to, options.clone()).await?;
             let copied = self.inner().head(to).await?;
             Ok(PutResult {
                 e_tag: copied.e_tag,
@@ -380,8 +382,47 @@ impl<S: ObjectStore> EncryptedStore<S> {
         to: &Path,
         options: CopyOptions,
     ) -> Result<()> {
-        self.inner().copy_opts(from, to, options).await?;
+        self.copy_object(from, to, options).await?;
         self.drop_files_of_before(to, None).await;
         Ok(())
+    }
+
+    /// Copies an object and what its format says in its metadata. Where nothing may be overwritten,
+    /// some stores copy the bytes alone, as `object_store` does on S3: that is no copy.
+    async fn copy_object(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let create = options.mode == CopyMode::Create;
+        self.inner().copy_opts(from, to, options).await?;
+        if !create || !self.keeps_keys_in_metadata() {
+            return Ok(());
+        }
+        if self.own_metadata(from).await? == self.own_metadata(to).await? {
+            return Ok(());
+        }
+        self.inner().delete(to).await?;
+        Err(Error::MetadataNotCopied {
+            location: from.clone(),
+        }
+        .into())
+    }
+
+    /// Whether the bytes of an object alone may not be enough to read it.
+    pub(crate) fn keeps_keys_in_metadata(&self) -> bool {
+        let mut formats = self.formats().iter();
+        formats.any(|keyed| keyed.format.beginning_length() == 0)
+    }
+
+    /// Names of an object's metadata that are the formats' own.
+    async fn own_metadata(&self, location: &Path) -> Result<BTreeSet<String>> {
+        let head = GetOptions::new().with_head(true);
+        let result = self.inner().get_opts(location, head).await?;
+        let names = result.attributes.iter().filter_map(|(name, _)| match name {
+            Attribute::Metadata(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
+        let own = |name: &String| {
+            let mut formats = self.formats().iter();
+            formats.any(|keyed| keyed.format.owns_metadata(name))
+        };
+        Ok(names.filter(own).collect())
     }
 }

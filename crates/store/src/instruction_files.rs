@@ -239,7 +239,17 @@ impl<S: ObjectStore> EncryptedStore<S> {
     ) -> Result<()> {
         self.check_movable(from, to)?;
         let opening = self.opening(from).await?;
-        let Some(file) = opening.and_then(|opening| opening.instruction_file().cloned()) else {
+        let file = opening.and_then(|opening| opening.instruction_file().cloned());
+        let Some(file) = file else {
+            // The source must not go before its copy is known to be one.
+            if options.target_mode == RenameTargetMode::Create && self.keeps_keys_in_metadata() {
+                let copying = CopyOptions {
+                    mode: CopyMode::Create,
+                    extensions: options.extensions,
+                };
+                self.copy_alone(from, to, copying).await?;
+                return self.inner().delete(from).await;
+            }
             self.inner().rename_opts(from, to, options).await?;
             self.drop_files_of_before(to, None).await;
             return Ok(());

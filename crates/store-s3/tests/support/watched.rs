@@ -10,9 +10,9 @@ use futures::stream::{self, BoxStream, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
-    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    CopyMode, CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, UploadPart,
 };
 
 /// Bytes in each piece of a body that is read, as from a network.
@@ -35,6 +35,7 @@ pub struct Watched {
     log: Arc<Mutex<Vec<String>>>,
     fault: Arc<Mutex<Option<(String, When)>>>,
     change: Option<Change>,
+    copies_bytes_alone: bool,
     /// What decides how long each request takes.
     turns: Option<Arc<Mutex<u64>>>,
 }
@@ -72,7 +73,16 @@ impl Watched {
             log: Arc::default(),
             fault: Arc::default(),
             change: None,
+            copies_bytes_alone: false,
             turns: None,
+        }
+    }
+
+    /// Copies without metadata where nothing may be overwritten, as `object_store` does on S3.
+    pub fn copies_bytes_alone(self) -> Self {
+        Self {
+            copies_bytes_alone: true,
+            ..self
         }
     }
 
@@ -255,11 +265,25 @@ impl ObjectStore for Watched {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let copy = self.inner.copy_opts(from, to, options);
+        let alone = self.copies_bytes_alone && options.mode == CopyMode::Create;
+        let copy = async {
+            if !alone {
+                return self.inner.copy_opts(from, to, options).await;
+            }
+            let bytes = self.inner.get(from).await?.bytes().await?;
+            let create = PutOptions::from(PutMode::Create);
+            self.inner.put_opts(to, bytes.into(), create).await?;
+            Ok(())
+        };
         self.attempt(format!("copy {from} {to}"), copy).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        if self.copies_bytes_alone && options.target_mode == RenameTargetMode::Create {
+            let create = CopyOptions::new().with_mode(CopyMode::Create);
+            self.copy_opts(from, to, create).await?;
+            return self.inner.delete(from).await;
+        }
         let rename = self.inner.rename_opts(from, to, options);
         self.attempt(format!("rename {from} {to}"), rename).await
     }
