@@ -130,6 +130,7 @@ impl Error {
                     | store::Error::MetadataTooLong { .. }
                     | store::Error::NotAscii { .. }
                     | store::Error::ReservedMetadata { .. }
+                    | store::Error::NotAnInstructionFile { .. }
                     | store::Error::TooLongToWait { .. }
                     | store::Error::KeysInHeader { .. }
                     | store::Error::PathsAreBound { .. },

@@ -31,7 +31,9 @@ pub(crate) use cbc::{CbcBody, CbcKey, CbcRanges};
 pub(crate) use gcm::{
     GcmBody, GcmDelayed, GcmEncryptor, GcmKey, GcmRanges, MAXIMUM_PLAINTEXT, TAG_LENGTH,
 };
-pub(crate) use keys::{IV_LENGTH, committed_key, new_key, random_nonzero};
+pub(crate) use keys::{
+    COMMITMENT_LENGTH, IV_LENGTH, MESSAGE_ID_LENGTH, committed_key, new_key, random_nonzero,
+};
 
 /// Length of an AES block in bytes.
 const BLOCK_LENGTH: usize = 16;

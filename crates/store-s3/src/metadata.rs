@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::content::{COMMITMENT_LENGTH, MESSAGE_ID_LENGTH};
+
 mod encoded_words;
 mod fields;
 mod json;
@@ -15,9 +17,6 @@ mod write;
 pub(crate) use names::{INSTRUCTION_FILE_MARKER, is_reserved};
 pub(crate) use parse::{Found, InFile, is_instruction_file, parse, parse_instruction_file};
 pub(crate) use wrap_algorithm::WrapAlgorithm;
-
-/// Length of V3's message id and of its key commitment in bytes.
-pub(crate) const COMMITMENT_LENGTH: usize = 28;
 
 const AES_GCM: &str = "AES/GCM/NoPadding";
 const AES_CBC: &str = "AES/CBC/PKCS5Padding";
@@ -51,7 +50,7 @@ pub(crate) enum Content {
         iv: [u8; 12],
     },
     V3 {
-        message_id: [u8; COMMITMENT_LENGTH],
+        message_id: [u8; MESSAGE_ID_LENGTH],
         commitment: [u8; COMMITMENT_LENGTH],
     },
 }

@@ -28,7 +28,7 @@ use crate::metadata::{self, Content, Envelope, Found, InFile, WrapAlgorithm};
 use opening::S3ecOpening;
 
 /// Bytes that GCM adds to the plaintext, and the length of a block of CBC.
-const TAG_LENGTH: u64 = 16;
+const TAG_LENGTH: u64 = crate::content::TAG_LENGTH as u64;
 
 /// Objects as the Amazon S3 Encryption Client writes and reads them, in any store that keeps metadata.
 ///

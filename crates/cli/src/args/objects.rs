@@ -166,6 +166,8 @@ pub(crate) struct Reencrypt {
     #[command(flatten)]
     pub(crate) s3ec: S3ecArgs,
     #[command(flatten)]
+    pub(crate) read_suffix: SuffixArgs,
+    #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]
     pub(crate) parts: PartArgs,

@@ -18,7 +18,8 @@ pub(crate) async fn run(
 ) -> Result<(), Error> {
     let opened = command.store.open(&command.url)?;
     let format = &command.format;
-    let formats = format.formats(&command.reading, &command.s3ec, &command.rules)?;
+    let mut formats = format.formats(&command.reading, &command.s3ec, &command.rules)?;
+    formats.s3ec = command.read_suffix.known_to(formats.s3ec);
     let keys = keyring_file::load(keyring)?;
     let to = keyring_file::load(Some(&command.to))?;
     let to = match format.family() {
@@ -37,7 +38,8 @@ pub(crate) async fn run(
         .context(command.context.load()?)
         .part_length(command.parts.length(stored.map_err(failed)?.size))
         .build(keys);
-    let reencrypted = interrupt::or(store.reencrypt(path, &*to)).await?;
+    let wishes = command.read_suffix.extensions();
+    let reencrypted = interrupt::or(store.reencrypt_opts(path, &*to, wishes)).await?;
     reencrypted.map_err(failed)?;
     let report = json!({
         "command": "reencrypt",

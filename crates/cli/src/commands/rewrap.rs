@@ -3,8 +3,7 @@ use std::path;
 use envelope_s3::Rotation;
 use envelope_store::Framed;
 use object_store::path::Path;
-use object_store::{DynObjectStore, ObjectStoreExt};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::args::objects::Rewrap;
 use crate::args::s3ec::{legacy_wrapping, of_policy};
@@ -24,7 +23,10 @@ pub(crate) async fn run(
     let keys = keyring_file::load(keyring)?;
     let to = keyring_file::load(Some(&command.to))?;
     let policy = command.rules.commitment_policy;
-    let s3ec = legacy_wrapping(of_policy(policy), command.allow_legacy_wrapping);
+    let mut s3ec = legacy_wrapping(of_policy(policy), command.allow_legacy_wrapping);
+    if let Some(suffix) = &command.suffix {
+        s3ec = s3ec.further_suffix(suffix);
+    }
     let formats = Formats {
         framed: Framed::new().reading(command.reading.options(&command.rules)),
         s3ec: command.read_suffix.known_to(s3ec),
@@ -55,7 +57,6 @@ pub(crate) async fn run(
         rotation = rotation.to_suffix(suffix);
         let at = Path::parse(format!("{path}{suffix}"));
         let at = at.map_err(|error| Error::Usage(format!("--suffix: {error}")))?;
-        check_replaceable(&opened.store, &at).await?;
         file = Some(at.to_string());
     }
     if command.enforce_rotation {
@@ -71,29 +72,6 @@ pub(crate) async fn run(
         "instruction_file": file,
     });
     output.summary(false, &report)
-}
-
-/// Longest instruction file, in bytes.
-const LONGEST_FILE: u64 = 1 << 20;
-
-/// What has the name of the new instruction file must be one: it may be somebody's object.
-async fn check_replaceable(store: &DynObjectStore, file: &Path) -> Result<(), Error> {
-    let failed = |source| Error::store(file.as_ref(), source);
-    let found = match interrupt::or(store.get(file)).await? {
-        Err(object_store::Error::NotFound { .. }) => return Ok(()),
-        found => found.map_err(failed)?,
-    };
-    let mut content = None;
-    if found.meta.size <= LONGEST_FILE {
-        let bytes = interrupt::or(found.bytes()).await?.map_err(failed)?;
-        content = serde_json::from_slice::<Map<String, Value>>(&bytes).ok();
-    }
-    match content.is_some_and(|content| content.keys().any(|key| key.starts_with("x-amz-"))) {
-        true => Ok(()),
-        false => Err(Error::Usage(format!(
-            "{file} is there already and is no instruction file; choose another --suffix"
-        ))),
-    }
 }
 
 impl Rewrap {

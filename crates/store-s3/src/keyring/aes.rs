@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::received::{Received, Refusal, answer};
 use super::{MaterialDescription, WrapAlgorithm, WrapInfo, aes_legacy, check_length, raw_binding};
-use crate::content::{GcmKey, IV_LENGTH, TAG_LENGTH, one_shot};
+use crate::content::{GcmKey, IV_LENGTH, one_shot};
 
 /// Random IVs under one key: at most 2^32 (NIST SP 800-38D, section 8.3).
 const MAXIMUM_USES: u64 = 1 << 32;
@@ -97,26 +97,15 @@ impl Aes {
 
     fn unwrap(&self, received: &Received<'_>, request: KeyRequest<'_>) -> Result<DataKey, Refusal> {
         let (ciphertext, key) = (received.ciphertext, self.key.expose());
-        let length = |legal: &[usize]| {
+        let lengths = received.info.wrap.key_lengths();
+        if lengths.is_some_and(|lengths| !lengths.contains(&ciphertext.len())) {
             let wrong = "the wrapped key has the wrong length for its wrap algorithm";
-            let found = legal.contains(&ciphertext.len());
-            found.then_some(()).ok_or(Refusal::failed(wrong))
-        };
+            return Err(Refusal::failed(wrong));
+        }
         let opened = match received.info.wrap {
-            WrapAlgorithm::AesGcm => {
-                length(&[IV_LENGTH + 32 + TAG_LENGTH])?;
-                self.open_gcm(ciphertext, received.bound)
-            }
-            // A data key of 16, 24 or 32 bytes and one half block.
-            WrapAlgorithm::AesKeyWrap => {
-                length(&[24, 32, 40])?;
-                aes_legacy::unwrap_rfc_3394(key, ciphertext)
-            }
-            // The same, padded to blocks.
-            WrapAlgorithm::V1Aes => {
-                length(&[32, 48])?;
-                aes_legacy::open_ecb(key, ciphertext)
-            }
+            WrapAlgorithm::AesGcm => self.open_gcm(ciphertext, received.bound),
+            WrapAlgorithm::AesKeyWrap => aes_legacy::unwrap_rfc_3394(key, ciphertext),
+            WrapAlgorithm::V1Aes => aes_legacy::open_ecb(key, ciphertext),
             _ => return Err(received.another_keyring()),
         };
         opened

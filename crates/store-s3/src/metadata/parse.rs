@@ -4,9 +4,8 @@ use super::names::{
     KEY_V3, KEYS, MESSAGE_ID_V3, SUITE_V3, TAG_LENGTH, V1_OR_V2, V2_ONLY, V3, V3_ON_OBJECT, WRAP,
     WRAP_V3,
 };
-use super::{
-    AES_CBC, AES_GCM, COMMITMENT_LENGTH, COMMITTING_SUITE, Content, Envelope, WrapAlgorithm,
-};
+use super::{AES_CBC, AES_GCM, COMMITTING_SUITE, Content, Envelope, WrapAlgorithm};
+use crate::content::{COMMITMENT_LENGTH, MESSAGE_ID_LENGTH};
 use crate::error::Error;
 
 /// What Ruby clients also call CBC; the padding is the same.
@@ -28,7 +27,7 @@ pub(crate) enum Found {
 pub(crate) enum InFile {
     /// An object of format V3.
     V3 {
-        message_id: [u8; COMMITMENT_LENGTH],
+        message_id: [u8; MESSAGE_ID_LENGTH],
         commitment: [u8; COMMITMENT_LENGTH],
     },
     /// No sign of the client: one of format V1 or V2, or none of its objects.
@@ -200,7 +199,7 @@ fn v2(fields: &Fields) -> Result<Envelope, Error> {
 /// What the object itself must hold in V3: the message id and the commitment, of the one suite.
 fn committing(
     fields: &Fields,
-) -> Result<([u8; COMMITMENT_LENGTH], [u8; COMMITMENT_LENGTH]), Error> {
+) -> Result<([u8; MESSAGE_ID_LENGTH], [u8; COMMITMENT_LENGTH]), Error> {
     let suite = fields.required(SUITE_V3)?;
     if suite != COMMITTING_SUITE {
         return Err(Error::unknown_algorithm(SUITE_V3, suite));
@@ -212,7 +211,7 @@ fn committing(
 
 fn v3(
     fields: &Fields,
-    message_id: [u8; COMMITMENT_LENGTH],
+    message_id: [u8; MESSAGE_ID_LENGTH],
     commitment: [u8; COMMITMENT_LENGTH],
 ) -> Result<Envelope, Error> {
     let encrypted_data_key = fields.bytes(KEY_V3)?;

@@ -100,7 +100,7 @@ impl WrapAlgorithm {
     }
 
     /// Lengths in bytes that an encrypted data key can have, where the algorithm alone decides.
-    pub(super) fn key_lengths(self) -> Option<&'static [usize]> {
+    pub(crate) fn key_lengths(self) -> Option<&'static [usize]> {
         match self {
             // IV, data key of 32 bytes, tag.
             Self::AesGcm => Some(&[60]),
