@@ -13,9 +13,11 @@ mod support;
 
 use std::sync::Arc;
 
+use envelope::{RawAes, WrappingKey};
 use envelope_s3::keyring::Keys;
 use envelope_s3::{InstructionSuffix, Rotation, S3ec};
-use envelope_store::{EncryptedStore, Error};
+use envelope_store::{EncryptedStore, Error, ForeignObjects, Framed};
+use futures::TryStreamExt;
 use futures::future::{join, join_all};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -197,6 +199,30 @@ async fn an_object_of_such_a_name_is_never_touched() {
         let kept = watched.inner.get(&file()).await.unwrap();
         assert_eq!(kept.bytes().await.unwrap(), text);
     }
+}
+
+/// Also not by a store that writes another format and only reads this one.
+#[tokio::test]
+async fn an_object_of_such_a_name_is_not_touched_by_other_formats() {
+    let (inner, other) = (Arc::new(InMemory::new()), Path::from("b"));
+    let text = "how to use the object";
+    inner.put(&file(), text.into()).await.unwrap();
+    let keys = RawAes::new("acme", "2026", WrappingKey::generate().unwrap()).unwrap();
+    let store = EncryptedStore::builder(inner.clone())
+        .format(Framed::new().with_instruction_files())
+        .also_read(S3ec::v3(), golden_aes())
+        .foreign_objects(ForeignObjects::Pass)
+        .build(keys);
+    inner.put(&path(), "plain".into()).await.unwrap();
+    store.put(&path(), "sealed".into()).await.unwrap();
+    store.delete(&path()).await.unwrap();
+    inner.put(&path(), "plain".into()).await.unwrap();
+    store.rename(&path(), &other).await.unwrap();
+    store.delete(&other).await.unwrap();
+    let kept: Vec<_> = inner.list(None).try_collect().await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].location, file());
+    assert_eq!(kept[0].size, text.len() as u64);
 }
 
 #[tokio::test]

@@ -271,7 +271,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
     /// now, whose file is `current`, does not need. Objects that only have such a name stay.
     pub(crate) async fn drop_files_of_before(&self, location: &Path, current: Option<&Path>) {
         for file in self.files_by_place(location) {
-            if Some(&file) != current && matches!(self.stored_file(&file).await, Ok(Some(_))) {
+            if Some(&file) != current {
                 self.drop_unless_current(location, &file).await;
             }
         }
@@ -302,7 +302,12 @@ impl<S: ObjectStore> EncryptedStore<S> {
         optional: bool,
         options: &CopyOptions,
     ) -> Result<bool> {
-        let Some(StoredFile { file, .. }) = self.stored_file(source).await? else {
+        let found = match self.stored_file(source).await {
+            // An object that only has such a name tells nothing of one that may have none.
+            Err(error) if optional && Error::of(&error).is_some() => None,
+            found => found?,
+        };
+        let Some(StoredFile { file, .. }) = found else {
             if !optional {
                 return Ok(false);
             }
