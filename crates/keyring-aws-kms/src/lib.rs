@@ -13,6 +13,7 @@ mod kms_error;
 mod kms_key;
 mod multi_region;
 mod multi_region_discovery;
+mod named_key;
 mod one_by_one;
 mod rsa;
 mod service;

@@ -1,17 +1,11 @@
-use std::fmt;
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use aws_sdk_kms::Client;
-use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
-use envelope::{DataKey, EncryptedDataKey, Keyring, Multi};
+use envelope::Multi;
 
-use crate::arn::{Arn, parse_identifier};
+use crate::arn::Arn;
 use crate::client_supplier::ClientSupplier;
 use crate::kms_error::KmsError;
-use crate::one_by_one::{OneByOne, Refusal, first_to_open};
-use crate::service::{Service, wrapping_key};
-use crate::strict::NO_ARN;
+use crate::named_key::{NamedKey, keyring_of_named_key, multi};
+use crate::service::Service;
 
 /// Wraps data keys with one symmetric key of KMS, and unwraps those of its replicas in any region.
 ///
@@ -32,12 +26,9 @@ use crate::strict::NO_ARN;
 /// # Ok(())
 /// # }
 /// ```
-pub struct MultiRegion {
-    service: Service,
-    key_id: String,
-    arn: Option<Arn>,
-    description: Arc<str>,
-}
+pub struct MultiRegion(NamedKey);
+
+keyring_of_named_key!(MultiRegion);
 
 impl MultiRegion {
     /// The key with this ARN, id, alias (`alias/…`) or alias ARN. Only by its ARN can it be opened
@@ -62,14 +53,14 @@ impl MultiRegion {
         children: impl IntoIterator<Item = K>,
     ) -> Result<Multi, KmsError> {
         let mut seen: Vec<Arn> = Vec::new();
-        let mut keyring = |key_id: String| {
+        let keyring = |key_id: String| {
             let service = supplier.service_of(&key_id)?;
             let keyring = Self::with_service(service, key_id)?;
-            if let Some(arn) = keyring.arn.as_ref().filter(|arn| arn.is_multi_region()) {
+            if let Some(arn) = keyring.0.arn.as_ref().filter(|arn| arn.is_multi_region()) {
                 // Specification, "AWS KMS Assert MRKs are unique": compared by their ids.
                 if seen.iter().any(|other| other.id() == arn.id()) {
                     return Err(KmsError::InvalidKeyId {
-                        key_id: keyring.key_id,
+                        key_id: keyring.0.key_id,
                         reason: "is a replica of another key of the keyring; give one of them",
                     });
                 }
@@ -77,87 +68,16 @@ impl MultiRegion {
             }
             Ok(keyring)
         };
-        let generator = Multi::generate_with(keyring(generator.into())?);
-        children.into_iter().try_fold(generator, |multi, child| {
-            Ok(multi.and(keyring(child.into())?))
-        })
+        multi(keyring, generator, children)
     }
 
     fn with_service(service: Service, key_id: String) -> Result<Self, KmsError> {
-        Ok(Self {
-            arn: parse_identifier(&key_id)?.filter(Arn::is_key),
-            description: format!("AWS KMS {key_id}").into(),
-            service,
-            key_id,
-        })
+        NamedKey::new(service, key_id, Arn::is_replica_of).map(Self)
     }
 
     /// Sends these with every call: tokens of grants that are not in force everywhere yet.
     #[must_use]
     pub fn with_grant_tokens<T: Into<String>>(self, tokens: impl IntoIterator<Item = T>) -> Self {
-        let service = self.service.with_grant_tokens(tokens);
-        Self { service, ..self }
-    }
-}
-
-#[async_trait]
-impl OneByOne for MultiRegion {
-    fn description(&self) -> &Arc<str> {
-        &self.description
-    }
-
-    async fn open(
-        &self,
-        key: &EncryptedDataKey,
-        request: KeyRequest<'_>,
-    ) -> Result<DataKey, Refusal> {
-        let found = wrapping_key(key)?;
-        let Some(arn) = &self.arn else {
-            return Err(Refusal::Skipped(NO_ARN.into()));
-        };
-        if !found.is_replica_of(arn) {
-            return Err(Refusal::Skipped("another key".into()));
-        }
-        self.service.unwrap(arn, key, request).await
-    }
-}
-
-#[async_trait]
-impl Keyring for MultiRegion {
-    async fn wrap_key(
-        &self,
-        data_key: &DataKey,
-        request: KeyRequest<'_>,
-    ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
-        let wrapped = self
-            .service
-            .wrap(&self.key_id, data_key, request.context)
-            .await;
-        Ok(vec![
-            wrapped.map_err(|error| error.of_keyring(&self.description))?,
-        ])
-    }
-
-    async fn unwrap_key(
-        &self,
-        keys: &[EncryptedDataKey],
-        request: KeyRequest<'_>,
-    ) -> Result<Unwrapped, Vec<Attempt>> {
-        first_to_open(self, keys, request).await
-    }
-
-    async fn generate_key(
-        &self,
-        request: KeyRequest<'_>,
-    ) -> Result<(DataKey, Vec<EncryptedDataKey>), KeyringError> {
-        let generated = self.service.generate(&self.key_id, request).await;
-        let (data_key, wrapped) = generated.map_err(|error| error.of_keyring(&self.description))?;
-        Ok((data_key, vec![wrapped]))
-    }
-}
-
-impl fmt::Debug for MultiRegion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MultiRegion({})", self.key_id)
+        Self(self.0.with_grant_tokens(tokens))
     }
 }
