@@ -4,6 +4,8 @@
 mod check;
 mod openbao;
 mod outages;
+#[path = "../selection.rs"]
+mod selection;
 #[path = "../stores/server.rs"]
 mod server;
 mod tokens;
@@ -12,7 +14,7 @@ mod transit;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 /// Every service, in the order of the run.
 const SERVICES: [&str; 1] = ["openbao"];
@@ -30,18 +32,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> Result<()> {
-    let [tools, named @ ..] = arguments else {
-        bail!("usage: keys TOOLS [SERVICE…], where SERVICE is one of {SERVICES:?}");
-    };
-    for name in named {
-        let known = SERVICES.contains(&name.as_str());
-        ensure!(known, "no service {name:?}; name one of {SERVICES:?}");
-    }
-    let tools = Path::new(tools);
-    for service in SERVICES {
-        if named.is_empty() || named.iter().any(|name| name == service) {
-            check_service(service, tools).await?;
-        }
+    let (tools, services) = selection::selection("keys", &SERVICES, arguments)?;
+    for service in services {
+        check_service(service, tools).await?;
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ mod program;
 mod s3;
 mod s3_encryption_client;
 mod seaweedfs;
+#[path = "../selection.rs"]
+mod selection;
 mod server;
 mod server_side_encryption;
 mod suite;
@@ -25,7 +27,7 @@ mod versitygw;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 /// Every server, in the order of the run.
 const SERVERS: [&str; 5] = ["seaweedfs", "versitygw", "gcs", "azurite", "minio"];
@@ -43,18 +45,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> Result<()> {
-    let [tools, named @ ..] = arguments else {
-        bail!("usage: stores TOOLS [SERVER…], where SERVER is one of {SERVERS:?}");
-    };
-    for name in named {
-        let known = SERVERS.contains(&name.as_str());
-        ensure!(known, "no server {name:?}; name one of {SERVERS:?}");
-    }
-    let tools = Path::new(tools);
-    for server in SERVERS {
-        if named.is_empty() || named.iter().any(|name| name == server) {
-            check(server, tools).await?;
-        }
+    let (tools, servers) = selection::selection("stores", &SERVERS, arguments)?;
+    for server in servers {
+        check(server, tools).await?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod any_key;
 mod any_kms_key;
 mod arn;
 mod client_supplier;

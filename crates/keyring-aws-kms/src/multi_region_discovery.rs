@@ -1,22 +1,18 @@
-use std::fmt;
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use aws_sdk_kms::Client;
-use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
-use envelope::{DataKey, EncryptedDataKey, Keyring, Multi};
+use envelope::Multi;
 
+use crate::any_key::{AnyKey, keyring_of_any_key};
 use crate::client_supplier::ClientSupplier;
 use crate::discovery_filter::DiscoveryFilter;
 use crate::kms_error::KmsError;
-use crate::one_by_one::{OneByOne, Refusal, first_to_open};
-use crate::service::{Service, wrapping_key};
+use crate::service::Service;
 
 /// Unwraps data keys with whatever symmetric key of KMS wrapped them, or with its replica in the
 /// client's region. It wraps nothing.
 ///
 /// A data key under a multi-region key of any region is sent to the replica here, whether there is one
-/// or not; of other keys only those of this region are tried. Give it a [`DiscoveryFilter`]. Each encrypted data key may cost a call: a bound of their number,
+/// or not; of other keys only those of this region are tried. Give it a [`DiscoveryFilter`]. Each
+/// encrypted data key may cost a call: a bound of their number,
 /// [`DecryptOptions::with_maximum_encrypted_data_keys`](envelope::DecryptOptions::with_maximum_encrypted_data_keys),
 /// keeps a hostile message from causing many. Source: AWS Encryption SDK specification, "AWS KMS
 /// MRK Discovery Keyring".
@@ -33,12 +29,9 @@ use crate::service::{Service, wrapping_key};
 /// # Ok(())
 /// # }
 /// ```
-pub struct MultiRegionDiscovery {
-    service: Service,
-    region: String,
-    filter: Option<DiscoveryFilter>,
-    description: Arc<str>,
-}
+pub struct MultiRegionDiscovery(AnyKey);
+
+keyring_of_any_key!(MultiRegionDiscovery);
 
 impl MultiRegionDiscovery {
     /// Keys that the client's credentials may decrypt with.
@@ -69,84 +62,27 @@ impl MultiRegionDiscovery {
             what: "the client",
             reason: "needs a region: that of the replicas to use",
         })?;
-        Ok(Self {
-            description: format!("AWS KMS multi-region discovery in {region}").into(),
-            region: region.to_owned(),
+        let description = format!("AWS KMS multi-region discovery in {region}");
+        Ok(Self(AnyKey::new(
             service,
-            filter: None,
-        })
+            description,
+            |arn, region| match region {
+                Some(region) if arn.is_multi_region() => Ok(arn.in_region(region)),
+                Some(region) if arn.region() == region => Ok(arn),
+                _ => Err("another region, and no multi-region key"),
+            },
+        )))
     }
 
     /// Uses only keys that the filter lets through.
     #[must_use]
     pub fn with_filter(self, filter: DiscoveryFilter) -> Self {
-        let filter = Some(filter);
-        Self { filter, ..self }
+        Self(self.0.with_filter(filter))
     }
 
     /// Sends these with every call: tokens of grants that are not in force everywhere yet.
     #[must_use]
     pub fn with_grant_tokens<T: Into<String>>(self, tokens: impl IntoIterator<Item = T>) -> Self {
-        let service = self.service.with_grant_tokens(tokens);
-        Self { service, ..self }
-    }
-}
-
-#[async_trait]
-impl OneByOne for MultiRegionDiscovery {
-    fn description(&self) -> &Arc<str> {
-        &self.description
-    }
-
-    async fn open(
-        &self,
-        key: &EncryptedDataKey,
-        request: KeyRequest<'_>,
-    ) -> Result<DataKey, Refusal> {
-        let mut arn = wrapping_key(key)?;
-        let filter = self.filter.as_ref();
-        filter
-            .map_or(Ok(()), |filter| filter.check(&arn))
-            .map_err(|reason| Refusal::Skipped(reason.into()))?;
-        if arn.is_multi_region() {
-            arn = arn.in_region(&*self.region);
-        }
-        if arn.region() != self.region {
-            return Err(Refusal::Skipped(
-                "another region, and no multi-region key".into(),
-            ));
-        }
-        self.service.unwrap(&arn, key, request).await
-    }
-}
-
-#[async_trait]
-impl Keyring for MultiRegionDiscovery {
-    async fn wrap_key(
-        &self,
-        _data_key: &DataKey,
-        _request: KeyRequest<'_>,
-    ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
-        Err(KeyringError::misconfigured(
-            self.description.to_string(),
-            "a discovery keyring encrypts nothing; name a key",
-        ))
-    }
-
-    async fn unwrap_key(
-        &self,
-        keys: &[EncryptedDataKey],
-        request: KeyRequest<'_>,
-    ) -> Result<Unwrapped, Vec<Attempt>> {
-        first_to_open(self, keys, request).await
-    }
-}
-
-impl fmt::Debug for MultiRegionDiscovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MultiRegionDiscovery")
-            .field("region", &self.region)
-            .field("filter", &self.filter)
-            .finish_non_exhaustive()
+        Self(self.0.with_grant_tokens(tokens))
     }
 }

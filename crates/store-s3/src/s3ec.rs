@@ -7,7 +7,9 @@ use envelope::{
     Error as EnvelopeError, MaterialsManager, Result, Transform,
 };
 use envelope_store::format::{Format, InstructionFile, NewObject, Parsed, Sealed, Stored};
-use envelope_store::{EncryptedStore, EncryptedStoreBuilder, MetadataLimit, Waiting};
+use envelope_store::{
+    EncryptedStore, EncryptedStoreBuilder, MetadataLimit, Waiting, metadata_length,
+};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, Extensions};
@@ -211,11 +213,12 @@ impl S3ec {
         std::iter::once(InstructionSuffix::DEFAULT).chain(legal)
     }
 
+    /// Keys of a new object, and its wrapped data key.
     async fn materials(
         &self,
         manager: &dyn MaterialsManager,
         object: NewObject<'_>,
-    ) -> Result<(EncryptionMaterials, WrapInfo)> {
+    ) -> Result<(EncryptionMaterials, Vec<u8>, WrapInfo)> {
         let suite = self.suite();
         let context = rules::bound_context(object.context, suite)?;
         let request = EncryptionRequest {
@@ -235,9 +238,10 @@ impl S3ec {
                 reason: "the data key has the wrong length for the algorithm suite",
             });
         }
-        let info = rules::one_key(materials.encrypted_data_keys())?.1;
+        let (key, info) = rules::one_key(materials.encrypted_data_keys())?;
         self.check_written_wrap(info.wrap)?;
-        Ok((materials, info))
+        let encrypted_data_key = key.ciphertext().to_vec();
+        Ok((materials, encrypted_data_key, info))
     }
 
     /// A keyring must not make a new object an old one: legacy wraps are only read.
@@ -292,26 +296,10 @@ impl S3ec {
         }
     }
 
-    /// What is told of the plaintext's length: only where the object's own does not tell.
-    fn claimed_length(&self, plaintext_length: Option<u64>) -> Option<u64> {
-        match self.version {
-            #[cfg(feature = "legacy-v1-write")]
-            Version::V1 => plaintext_length,
-            Version::V2 | Version::V3 => {
-                let _ = plaintext_length;
-                None
-            }
-        }
-    }
-
     /// Checked before a byte is sent: a store may refuse it when all was sent, or forget it.
     fn check_metadata(&self, theirs: &Attributes, own: &[(&'static str, String)]) -> Result<()> {
-        let theirs = theirs.iter().map(|(name, value)| match name {
-            Attribute::Metadata(name) => name.len() + value.len(),
-            _ => 0,
-        });
         let own = own.iter().map(|(name, value)| name.len() + value.len());
-        let length: usize = theirs.chain(own).sum();
+        let length = metadata_length(theirs) + own.sum::<usize>();
         match length > self.metadata_limit {
             true => Err(Error::MetadataTooLong {
                 length,
@@ -386,20 +374,20 @@ impl Format for S3ec {
             }
             .into());
         }
-        let (materials, WrapInfo { wrap, description }) = self.materials(manager, object).await?;
-        let [key] = materials.encrypted_data_keys() else {
-            return Err(Error::NotOneKey.into());
-        };
+        let (materials, encrypted_data_key, WrapInfo { wrap, description }) =
+            self.materials(manager, object).await?;
         let (body, content) = self.content(materials.data_key().expose())?;
+        // Only where the object's own length does not tell.
+        let claimed = object.plaintext_length.filter(|_| content.is_cbc());
         let envelope = Envelope {
             content,
             wrap,
-            encrypted_data_key: key.ciphertext().to_vec(),
+            encrypted_data_key,
             description: match wrap {
                 WrapAlgorithm::KmsContext => rules::pairs(materials.context()),
                 _ => description,
             },
-            plaintext_length: self.claimed_length(object.plaintext_length),
+            plaintext_length: claimed,
         };
         let (own, file) = match self.writes_instruction_files {
             false => (envelope.to_pairs()?, None),

@@ -37,7 +37,7 @@ pub use format::{Longer, Waiting};
 pub use framed::{DEFAULT_FRAME_LENGTH, DEFAULT_HEADER_LENGTH, Framed};
 pub use inspection::Inspection;
 pub use instruction_file::{INSTRUCTION_FILE_CONTEXT_KEY, INSTRUCTION_FILE_PROVIDER_ID};
-pub use metadata_limit::MetadataLimit;
+pub use metadata_limit::{MetadataLimit, metadata_length};
 pub use opened::Opened;
 pub use rotation::Rotation;
 pub use settings::{DEFAULT_HEADER_LIFETIME, DEFAULT_PART_LENGTH, ListedSizes};

@@ -36,7 +36,6 @@ impl<S> MetadataLimit<S> {
     }
 
     fn check(&self, location: &Path, attributes: &Attributes) -> Result<()> {
-        let mut size = 0;
         for (attribute, value) in attributes {
             let name = match attribute {
                 Attribute::Metadata(name) => &**name,
@@ -49,10 +48,8 @@ impl<S> MetadataLimit<S> {
                 }
                 .into());
             }
-            if matches!(attribute, Attribute::Metadata(_)) {
-                size += name.len() + value.len();
-            }
         }
+        let size = metadata_length(attributes);
         if size > self.limit {
             return Err(Error::MetadataTooLong {
                 location: location.clone(),
@@ -63,6 +60,16 @@ impl<S> MetadataLimit<S> {
         }
         Ok(())
     }
+}
+
+/// Bytes of user metadata among these attributes: all names and values.
+#[must_use]
+pub fn metadata_length(attributes: &Attributes) -> usize {
+    let lengths = attributes.iter().map(|(attribute, value)| match attribute {
+        Attribute::Metadata(name) => name.len() + value.len(),
+        _ => 0,
+    });
+    lengths.sum()
 }
 
 impl<S: fmt::Display> fmt::Display for MetadataLimit<S> {

@@ -339,8 +339,7 @@ impl<S: ObjectStore> EncryptedStore<S> {
             meta: about.meta.clone(),
             expected,
         });
-        let mut formats = self.formats().iter();
-        let ordinary = formats.all(|keyed| keyed.format.is_ordinary(&options.extensions));
+        let ordinary = self.is_ordinary(options);
         if ordinary && options.version.is_none() && header.meta.e_tag.is_some() {
             self.headers().insert(location, Arc::clone(&header));
         }
@@ -361,11 +360,16 @@ impl<S: ObjectStore> EncryptedStore<S> {
             || options.if_modified_since.is_some()
             || options.if_unmodified_since.is_some()
             || options.version.is_some();
-        let mut formats = self.formats().iter();
-        match conditions || formats.any(|keyed| !keyed.format.is_ordinary(&options.extensions)) {
+        match conditions || !self.is_ordinary(options) {
             true => None,
             false => self.headers().get(location, expected),
         }
+    }
+
+    /// Whether a remembered header serves these wishes, whatever its format.
+    fn is_ordinary(&self, options: &GetOptions) -> bool {
+        let mut formats = self.formats().iter();
+        formats.all(|keyed| keyed.format.is_ordinary(&options.extensions))
     }
 
     /// These bytes of the object: from what was fetched already, or by one request pinned to the
