@@ -4,6 +4,8 @@
 mod any_key;
 mod any_kms_key;
 mod arn;
+#[cfg(feature = "branch-keys")]
+mod branch_key_store;
 mod client_supplier;
 mod discovery;
 mod discovery_filter;
@@ -25,6 +27,10 @@ pub mod test_util;
 
 pub use any_kms_key::AnyKmsKey;
 pub use arn::Arn;
+#[cfg(feature = "branch-keys")]
+pub use branch_key_store::TableCall;
+#[cfg(feature = "branch-keys")]
+pub use branch_key_store::{BranchKeyError, BranchKeyStore, BranchKeyVersion, KmsConfiguration};
 pub use client_supplier::ClientSupplier;
 pub use discovery::Discovery;
 pub use discovery_filter::DiscoveryFilter;
