@@ -11,6 +11,8 @@ mod discovery;
 mod discovery_filter;
 mod ecdh;
 mod generated_data_key;
+#[cfg(feature = "branch-keys")]
+mod hierarchical;
 mod kms_call;
 mod kms_error;
 mod kms_key;
@@ -36,6 +38,8 @@ pub use discovery::Discovery;
 pub use discovery_filter::DiscoveryFilter;
 pub use ecdh::Ecdh;
 pub use generated_data_key::GeneratedDataKey;
+#[cfg(feature = "branch-keys")]
+pub use hierarchical::{BranchKeyCache, BranchKeyIdSupplier, Hierarchical};
 pub use kms_call::KmsCall;
 pub use kms_error::KmsError;
 pub use kms_key::KmsKey;
