@@ -22,10 +22,10 @@ use aws_sdk_dynamodb::types::{
 use envelope::keyring::KeyRequest;
 use envelope::{DataKey, EncryptionContext, Keyring};
 use envelope_aws_kms::test_util::{Fault, InMemoryDynamoDb, InMemoryKms};
-use envelope_aws_kms::{Arn, BranchKeyError, BranchKeyStore, BranchKeyVersion, KmsConfiguration, KmsError};
-use support::branch_keys::{
-    ACTIVE, ID, Item, STORE, Services, TABLE, purpose, text, version_type,
+use envelope_aws_kms::{
+    Arn, BranchKeyError, BranchKeyStore, BranchKeyVersion, KmsConfiguration, KmsError,
 };
+use support::branch_keys::{ACTIVE, ID, Item, STORE, Services, TABLE, purpose, text, version_type};
 use support::{OTHER_REGION, REGION, UNSIGNED, context, replicas, symmetric};
 
 /// Whether what the one wraps, the other unwraps.
@@ -206,10 +206,7 @@ async fn ids_are_chosen_or_random() {
     assert_eq!(store.active(&id).await.unwrap().context().len(), 0);
     assert_ne!(store.create_key(None, &purpose()).await.unwrap(), id);
 
-    let calls = (
-        services.kms.total_calls(),
-        services.dynamo_db.total_calls(),
-    );
+    let calls = (services.kms.total_calls(), services.dynamo_db.total_calls());
     let error = store.create_key(Some(ID), &none).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -229,16 +226,10 @@ async fn ids_are_chosen_or_random() {
         error.to_string(),
         "the version of a branch key must be a UUID"
     );
-    let after = (
-        services.kms.total_calls(),
-        services.dynamo_db.total_calls(),
-    );
+    let after = (services.kms.total_calls(), services.dynamo_db.total_calls());
     assert_eq!(after, calls);
     let longest = "a".repeat(2048);
-    store
-        .create_key(Some(&longest), &purpose())
-        .await
-        .unwrap();
+    store.create_key(Some(&longest), &purpose()).await.unwrap();
 }
 
 #[tokio::test]
@@ -508,7 +499,10 @@ async fn what_is_not_there_is_named() {
     // It is still the active one.
     assert_eq!(store.active(ID).await.unwrap().version(), version);
 
-    let (dynamo_db, kms) = (services.dynamo_db.client(REGION), services.kms.client(REGION));
+    let (dynamo_db, kms) = (
+        services.dynamo_db.client(REGION),
+        services.kms.client(REGION),
+    );
     let configuration = KmsConfiguration::Key(services.key.clone());
     let store = BranchKeyStore::new(dynamo_db, kms, "no-table", configuration).unwrap();
     for error in [
@@ -551,7 +545,10 @@ async fn a_missing_permission_is_named() {
     ] {
         services.dynamo_db.deny(operation);
         let text = store.create_table().await.unwrap_err().to_string();
-        assert!(text.contains(&format!(": allow {permission} to ")), "{text}");
+        assert!(
+            text.contains(&format!(": allow {permission} to ")),
+            "{text}"
+        );
         services.recover();
     }
     for (operation, permission) in [
@@ -651,11 +648,16 @@ async fn a_store_needs_names_and_a_key() {
     let services = Services::start().await;
     let alias: Arn = "arn:aws:kms:eu-west-1:1:alias/a".parse().unwrap();
     let new = |table: &str, configuration| {
-        let (dynamo_db, kms) = (services.dynamo_db.client(REGION), services.kms.client(REGION));
+        let (dynamo_db, kms) = (
+            services.dynamo_db.client(REGION),
+            services.kms.client(REGION),
+        );
         BranchKeyStore::new(dynamo_db, kms, table, configuration)
     };
     assert_eq!(
-        new("", KmsConfiguration::Discovery).unwrap_err().to_string(),
+        new("", KmsConfiguration::Discovery)
+            .unwrap_err()
+            .to_string(),
         "the name of the branch key table is empty; name a table of DynamoDB"
     );
     for configuration in [
@@ -680,8 +682,9 @@ async fn a_store_needs_names_and_a_key() {
 async fn the_table_is_made_once_and_looked_at() {
     let dynamo_db = InMemoryDynamoDb::new();
     let kms = InMemoryKms::new();
+    let key = symmetric(&kms);
     let store = |table: &str| {
-        let configuration = KmsConfiguration::Key(symmetric(&kms));
+        let configuration = KmsConfiguration::Key(key.clone());
         let clients = (dynamo_db.client(REGION), kms.client(REGION));
         BranchKeyStore::new(clients.0, clients.1, table, configuration).unwrap()
     };
@@ -755,7 +758,7 @@ async fn what_passes_is_tried_again_and_what_does_not_is_transient() {
         assert!(error.is_transient(), "{error}");
         services.recover();
     }
-    // A write whose answer was lost is not done twice, nor taken for somebody else's.
+    // So is a write.
     services.dynamo_db.fail_next(1, Fault::ConnectionReset);
     store.create_key(Some("new"), &purpose()).await.unwrap();
 }
