@@ -1,7 +1,7 @@
 mod branch_key_cache;
 mod branch_key_id_supplier;
 
-#[cfg(all(test, feature = "test-util"))]
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
