@@ -232,7 +232,7 @@ async fn tables_are_made_once_and_described() {
     let table = table.unwrap().table.unwrap();
     assert_eq!(table.table_name(), Some(TABLE));
     assert_eq!(table.table_status(), Some(&TableStatus::Active));
-    let schema: Vec<_> = table.key_schema().iter();
+    let schema = table.key_schema().iter();
     let schema = schema
         .map(|element| (element.attribute_name(), element.key_type().clone()))
         .collect::<Vec<_>>();

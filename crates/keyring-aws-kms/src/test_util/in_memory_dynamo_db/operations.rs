@@ -28,8 +28,8 @@ const CONDITION_FAILED: Refusal = Refusal::new(
 #[derive(Default)]
 pub(super) struct Tables {
     tables: HashMap<String, Table>,
-    /// Requests of transactions by their tokens.
-    done: HashMap<String, Vec<u8>>,
+    /// Requests of transactions by their tokens, in whatever order their fields came.
+    done: HashMap<String, Value>,
 }
 
 /// One action of a transaction, read and looked up.
@@ -48,7 +48,7 @@ impl Tables {
             "GetItem" => self.get_item(&parse(body)?),
             "PutItem" => self.put_item(parse(body)?),
             "Query" => self.query(&parse(body)?),
-            "TransactWriteItems" => self.transact_write_items(parse(body)?, body),
+            "TransactWriteItems" => self.transact_write_items(parse(body)?, parse(body)?),
             _ => Err(Refusal::new(
                 "UnknownOperationException",
                 "this DynamoDB has no such operation",
@@ -131,11 +131,11 @@ impl Tables {
     fn transact_write_items(
         &mut self,
         request: TransactWriteItems,
-        body: &[u8],
+        body: Value,
     ) -> Result<Value, Refusal> {
         let token = request.client_request_token;
         match token.as_ref().and_then(|token| self.done.get(token)) {
-            Some(done) if done == body => return Ok(json!({})),
+            Some(done) if *done == body => return Ok(json!({})),
             Some(_) => {
                 return Err(Refusal::new(
                     "IdempotentParameterMismatchException",
@@ -162,7 +162,7 @@ impl Tables {
         }
         steps.into_iter().try_for_each(|step| self.take(step))?;
         if let Some(token) = token {
-            self.done.insert(token, body.to_vec());
+            self.done.insert(token, body);
         }
         Ok(json!({}))
     }
