@@ -12,7 +12,7 @@ mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use envelope::keyring::KeyRequest;
+use envelope::keyring::{Attempt, KeyRequest};
 use envelope::{DataKey, EncryptedDataKey, EncryptionContext, Keyring};
 use envelope_aws_kms::test_util::InMemoryKms;
 use envelope_aws_kms::{
