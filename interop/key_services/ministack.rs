@@ -90,7 +90,7 @@ async fn replicated(kms: &Emulator) -> Result<(Arn, Arn)> {
     Ok((primary, replica))
 }
 
-/// Each of the two opens what the other wrote.
+/// Replicas, each of which opens what the other wrote.
 async fn replicas(kms: &Emulator) -> Result<Vec<Exchange>> {
     let (primary, replica) = replicated(kms).await?;
     let directions = [
@@ -107,7 +107,19 @@ async fn replicas(kms: &Emulator) -> Result<Vec<Exchange>> {
             ],
         )
     });
-    Ok(exchanges.into())
+    let mut exchanges = Vec::from(exchanges);
+    // Beside a key of one region, and read as any other key in its own region.
+    let other = kms.symmetric_key(OTHER_REGION).await?;
+    exchanges.push(Exchange::new(
+        || KeyDescription::MultiRegionMulti([primary.clone(), other.clone()]),
+        [
+            KeyDescription::Strict(primary.clone()),
+            KeyDescription::Strict(other.clone()),
+            KeyDescription::MultiRegion(replica.clone()),
+            KeyDescription::Discovery(REGION),
+        ],
+    ));
+    Ok(exchanges)
 }
 
 /// The key, and DER of its public half.

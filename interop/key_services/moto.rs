@@ -47,7 +47,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         NAME,
         &[
             "disabled keys and those that wait for their deletion: it goes on with them",
-            "replicas of multi-region keys: it has none with the same key",
+            "multi-region keys: it opens nothing of theirs",
             "RSA and ECDH: its RSA is none, and it has no DeriveSharedSecret",
             "contexts and grant tokens over KMS's limits: it takes them",
         ],
