@@ -2,7 +2,7 @@ use anyhow::{Context, Result};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_types::SdkConfig;
-use envelope_aws_kms::{Arn, ClientSupplier, DiscoveryFilter};
+use envelope_aws_kms::{Arn, BranchKeyStore, ClientSupplier, DiscoveryFilter, KmsConfiguration};
 
 use crate::moto_server::{KEY_ID, SECRET};
 
@@ -10,6 +10,11 @@ use crate::moto_server::{KEY_ID, SECRET};
 pub(crate) const REGION: &str = "eu-west-1";
 /// The region of the others.
 pub(crate) const OTHER_REGION: &str = "us-east-1";
+
+/// The table of branch keys.
+pub(crate) const BRANCH_KEY_TABLE: &str = "branch-keys-restored";
+/// What they are bound to: the table was once called so.
+pub(crate) const BRANCH_KEY_STORE: &str = "branch-keys";
 
 /// A server that acts as KMS and DynamoDB of every region.
 pub(crate) struct Emulator {
@@ -33,6 +38,18 @@ impl Emulator {
 
     pub(crate) fn kms(&self, region: &str) -> aws_sdk_kms::Client {
         aws_sdk_kms::Client::new(&self.config(region))
+    }
+
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.config(REGION))
+    }
+
+    /// Branch keys under this key, in the one table.
+    pub(crate) fn branch_key_store(&self, key: &Arn) -> Result<BranchKeyStore> {
+        let configuration = KmsConfiguration::Key(key.clone());
+        let (dynamodb, kms) = (self.dynamodb(), self.kms(REGION));
+        let store = BranchKeyStore::new(dynamodb, kms, BRANCH_KEY_TABLE, configuration)?;
+        Ok(store.with_logical_name(BRANCH_KEY_STORE)?)
     }
 
     pub(crate) fn supplier(&self) -> ClientSupplier {

@@ -78,25 +78,31 @@ pub(crate) fn contexts() -> Result<[EncryptionContext; 3]> {
     ])
 }
 
-/// Every message of ours is read by us and by Python, and every one of Python's by us; and what is
-/// read under another context is refused by both.
-pub(crate) async fn check(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<()> {
-    one(kms.name, "round trips", async {
+/// Under every suite, each message of ours is read by us and by Python, and each of Python's by us;
+/// and both refuse to read one under another context.
+pub(crate) async fn check(
+    kms: &Emulator,
+    peer: &mut Peer,
+    what: &str,
+    exchanges: &[Exchange],
+) -> Result<()> {
+    let name = |check: &str| format!("{what}: {check}");
+    one(kms.name, &name("round trips"), async {
         let counts = round_trips(kms, exchanges).await?;
-        Ok(format!("{counts} with every keyring and suite"))
+        Ok(counts.to_string())
     })
     .await?;
-    one(kms.name, "Python reads ours", async {
+    one(kms.name, &name("Python reads ours"), async {
         let counts = peer_reads(kms, peer, exchanges).await?;
         Ok(counts.to_string())
     })
     .await?;
-    one(kms.name, "we read Python's", async {
+    one(kms.name, &name("we read Python's"), async {
         let counts = peer_writes(kms, peer, exchanges).await?;
         Ok(counts.to_string())
     })
     .await?;
-    one(kms.name, "another context, both sides", async {
+    one(kms.name, &name("another context, both sides"), async {
         let refusals = other_contexts(kms, peer, exchanges).await?;
         Ok(format!("{refusals} refusals"))
     })
@@ -200,6 +206,7 @@ async fn other_contexts(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange])
             let options = opening().expect_context(additional.clone());
             let part = match exchange.writer {
                 KeyDescription::Rsa { .. } => "wrapped under another encryption context",
+                KeyDescription::Hierarchical { .. } => "another encryption context, or tampered",
                 _ => "InvalidCiphertextException: wrapped under another encryption context",
             };
             let kind = ErrorKind::NotAuthentic;
@@ -210,7 +217,8 @@ async fn other_contexts(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange])
                 .opens(&description, &message, UNSIGNED, &additional)
                 .await?;
             let part = match exchange.writer {
-                KeyDescription::Rsa { .. } => "RSA",
+                KeyDescription::Rsa { .. } => "context digest does not match",
+                KeyDescription::Hierarchical { .. } => "AwsCryptographicPrimitives",
                 // Of an error of KMS it says no more.
                 _ => "ComAmazonawsKms",
             };

@@ -1,13 +1,20 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::{AlgorithmSuite, Keyring, RsaPadding, RsaPublicKey};
-use envelope_aws_kms::{Arn, Discovery, MultiRegion, MultiRegionDiscovery, Rsa, Strict};
+use envelope_aws_kms::{
+    Arn, BranchKeyIdSupplier, Discovery, Hierarchical, MultiRegion, MultiRegionDiscovery, Rsa,
+    Strict,
+};
 use serde_json::{Value, json};
 
-use crate::emulator::Emulator;
+use crate::emulator::{BRANCH_KEY_STORE, BRANCH_KEY_TABLE, Emulator};
+
+/// How long a branch key is kept: each keyring of the exchange is a new one.
+const LIFETIME: Duration = Duration::from_secs(60);
 
 /// One way to wrap data keys with KMS, and what the peer is told of it.
 pub(crate) enum KeyDescription {
@@ -22,6 +29,11 @@ pub(crate) enum KeyDescription {
     MultiRegionDiscovery(&'static str),
     DiscoveryMulti([&'static str; 2]),
     MultiRegionDiscoveryMulti([&'static str; 2]),
+    /// The branch key with this id, or the one that the tenant in the encryption context is called.
+    Hierarchical {
+        key: Arn,
+        branch_key: Option<String>,
+    },
     Rsa {
         key: Arn,
         padding: RsaPadding,
@@ -59,6 +71,14 @@ impl KeyDescription {
             Self::MultiRegionDiscoveryMulti(regions) => {
                 Arc::new(MultiRegionDiscovery::multi(&supplier, regions, &filter)?)
             }
+            Self::Hierarchical { key, branch_key } => {
+                let supplier = match branch_key {
+                    Some(id) => BranchKeyIdSupplier::fixed(id),
+                    None => BranchKeyIdSupplier::value_of("tenant"),
+                };
+                let store = kms.branch_key_store(key)?;
+                Arc::new(Hierarchical::new(store, supplier, LIFETIME)?)
+            }
             Self::Rsa {
                 key,
                 padding,
@@ -91,6 +111,9 @@ impl KeyDescription {
             Self::MultiRegionDiscoveryMulti(regions) => {
                 discovery("multi-region-discovery-multi", regions)
             }
+            Self::Hierarchical { key, branch_key } => json!({
+                "type": "hierarchical", "store": store_to_json(key), "branch_key_id": branch_key,
+            }),
             Self::Rsa {
                 key,
                 padding,
@@ -106,4 +129,11 @@ impl KeyDescription {
     pub(crate) fn serves(&self, suite: AlgorithmSuite) -> bool {
         !matches!(self, Self::Rsa { .. }) || !suite.is_signed()
     }
+}
+
+/// What the peer makes the store of branch keys from.
+pub(crate) fn store_to_json(key: &Arn) -> Value {
+    json!({
+        "table": BRANCH_KEY_TABLE, "logical_name": BRANCH_KEY_STORE, "kms_arn": key.to_string(),
+    })
 }

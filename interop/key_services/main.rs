@@ -2,6 +2,9 @@
 //! Encryption SDK over those that it has keyrings for: `keys TOOLS [SERVICE…]`.
 //! `interop/run-key-services` installs the tools and calls it.
 
+mod branch_key_items;
+mod branch_key_races;
+mod branch_keys;
 mod cached;
 mod check;
 mod emulator;

@@ -48,7 +48,7 @@ pub(crate) async fn opens<M: MaterialsManager + ?Sized>(
 }
 
 /// That a keyring opens none of the message's encrypted data keys, for a reason of this kind. What it
-/// says of the first of them has to hold each of these parts.
+/// says of one of them has to hold each of these parts.
 pub(crate) async fn not_opened<M: MaterialsManager + ?Sized>(
     keys: &M,
     message: &[u8],
@@ -64,8 +64,10 @@ pub(crate) async fn not_opened<M: MaterialsManager + ?Sized>(
     let Error::NotUnwrapped(report) = error else {
         bail!("expected {parts:?}: {error}");
     };
-    let attempt = report.attempts().first().context("nothing was tried")?;
-    said(attempt.to_string(), parts)
+    let mut texts = report.attempts().iter().map(ToString::to_string);
+    let holds_all = |text: &String| parts.iter().all(|part| text.contains(part));
+    let found = texts.find(holds_all);
+    found.with_context(|| format!("expected {parts:?}: {report}"))
 }
 
 /// A data key that is wrapped by hand, so that it can be altered.
@@ -90,7 +92,11 @@ pub(crate) async fn not_unwrapped(
         bail!("the data key was opened; expected {parts:?}");
     };
     let attempt = attempts.first().context("nothing was tried")?;
-    said(attempt.to_string(), parts)
+    let text = attempt.to_string();
+    for part in parts {
+        ensure!(text.contains(part), "no {part:?} in: {text}");
+    }
+    Ok(text)
 }
 
 /// The message with a bit of its first wrapped key flipped: of the last byte but this many.
@@ -113,11 +119,4 @@ fn request(context: &EncryptionContext) -> KeyRequest<'_> {
         suite: UNSIGNED,
         context,
     }
-}
-
-fn said(text: String, parts: &[&str]) -> Result<String> {
-    for part in parts {
-        ensure!(text.contains(part), "no {part:?} in: {text}");
-    }
-    Ok(text)
 }

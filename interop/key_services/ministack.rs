@@ -1,20 +1,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_kms::types::KeySpec;
 use envelope::{EncryptOptions, EncryptedDataKey, EncryptionContext, Error, ErrorKind, RsaPadding};
-use envelope_aws_kms::{Arn, Discovery, KmsKey, MultiRegion, Rsa, Strict};
+use envelope_aws_kms::{Arn, BranchKeyError, Discovery, KmsKey, MultiRegion, Rsa, Strict};
 use envelope_s3::S3ec;
 use envelope_s3::keyring::Kms;
 use envelope_store::EncryptedStore;
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
-use object_store::{ClientOptions, Extensions, ObjectStore, ObjectStoreExt, PutOptions};
+use object_store::{ClientOptions, Extensions, GetOptions, ObjectStore, PutOptions};
 use tokio::process::Command;
 
 use crate::check::{check as one, left_out, refused};
-use crate::emulator::{Emulator, OTHER_REGION, REGION};
+use crate::emulator::{BRANCH_KEY_TABLE, Emulator, OTHER_REGION, REGION};
 use crate::exchange::{self, Exchange};
 use crate::key_description::KeyDescription;
 use crate::messages::{
@@ -47,7 +47,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     let mut exchanges = exchange::symmetric(&kms).await?;
     exchanges.extend(replicas(&kms).await?);
     exchanges.extend(rsa_keys(&kms).await?);
-    exchange::check(&kms, &mut peer, &exchanges).await?;
+    exchange::check(&kms, &mut peer, "KMS keys", &exchanges).await?;
     peer.stop().await?;
     one(NAME, "disabled key", disabled(&kms)).await?;
     one(
@@ -62,12 +62,14 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     one(NAME, "another data key", another_data_key(&kms)).await?;
     one(NAME, "answer of another key", another_answer(&kms)).await?;
     one(NAME, "S3 object", s3_object(&kms)).await?;
+    one(NAME, "branch key", no_branch_key(&kms)).await?;
     left_out(
         NAME,
         &[
             "altered and foreign wrapped keys: it does not authenticate them",
             "4097 bytes, contexts and grant tokens over KMS's limits: it takes them",
             "ECDH: it has no DeriveSharedSecret",
+            "branch keys: it has no ReEncrypt",
         ],
     );
     server.kill().await
@@ -287,11 +289,14 @@ async fn s3_object(kms: &Emulator) -> Result<String> {
     let mut extensions = Extensions::new();
     extensions.insert(context()?);
     let options = PutOptions {
-        extensions,
+        extensions: extensions.clone(),
         ..PutOptions::default()
     };
     store.put_opts(&location, PLAINTEXT.into(), options).await?;
-    let read = async || store.get(&location).await?.bytes().await;
+    let read = async || {
+        let options = GetOptions::new().with_extensions(extensions.clone());
+        store.get_opts(&location, options).await?.bytes().await
+    };
     ensure!(read().await? == PLAINTEXT, "altered");
     let client = kms.kms(REGION);
     client.disable_key().key_id(key.to_string()).send().await?;
@@ -299,5 +304,24 @@ async fn s3_object(kms: &Emulator) -> Result<String> {
     refused(
         Err::<(), _>(format!("{:#}", anyhow::Error::from(error))),
         &["kms:Decrypt with key", "DisabledException"],
-    )
+    )?;
+    Ok("written, read, and not with a disabled key".to_owned())
+}
+
+/// Where a key cannot be made, nothing of it is written.
+async fn no_branch_key(kms: &Emulator) -> Result<String> {
+    let store = kms.branch_key_store(&kms.symmetric_key(REGION).await?)?;
+    store.create_table().await?;
+    let error = store.create_key(Some("acme"), &context()?).await.err();
+    let text = match &error {
+        Some(BranchKeyError::Kms { error, .. }) => refused(
+            Err::<(), _>(error),
+            &["kms:ReEncrypt with key", "InvalidAction"],
+        )?,
+        _ => bail!("{error:?}"),
+    };
+    let scan = kms.dynamodb().scan().table_name(BRANCH_KEY_TABLE);
+    let items = scan.send().await?.count;
+    ensure!(items == 0, "{items} items were written");
+    Ok(text)
 }

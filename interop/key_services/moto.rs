@@ -8,6 +8,7 @@ use envelope_aws_kms::{
 };
 use tokio::time::Instant;
 
+use crate::branch_keys;
 use crate::cached::Cached;
 use crate::check::{check as one, left_out, refused};
 use crate::emulator::{Emulator, OTHER_REGION, REGION};
@@ -31,7 +32,8 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     };
     let mut peer = Peer::start(tools, &kms.endpoint).await?;
     let exchanges = exchange::symmetric(&kms).await?;
-    exchange::check(&kms, &mut peer, &exchanges).await?;
+    exchange::check(&kms, &mut peer, "KMS keys", &exchanges).await?;
+    branch_keys::check(&kms, &mut peer).await?;
     peer.stop().await?;
     let key = kms.symmetric_key(REGION).await?;
     one(NAME, "missing context", missing_context(&kms, &key)).await?;
@@ -226,13 +228,13 @@ async fn stopped(server: MotoServer, kms: &Emulator, key: &Arn) -> Result<()> {
         let kind = ErrorKind::Unavailable;
         let parts = ["failed: kms:Decrypt with key", "no answer: "];
         let text = not_opened(&*keyring, &message, &opening(), kind, &parts).await?;
+        let elapsed = started.elapsed();
+        ensure!(elapsed < PATIENCE, "it took {elapsed:?}");
         let error = seal(&*keyring, UNSIGNED, &context()?).await.err();
         let Some(Error::Keyring(error)) = error else {
             bail!("{error:?}");
         };
         refused(Err::<(), _>(error), &["kms:GenerateDataKey", "no answer: "])?;
-        let elapsed = started.elapsed();
-        ensure!(elapsed < PATIENCE, "it took {elapsed:?}");
         Ok(text)
     })
     .await?;

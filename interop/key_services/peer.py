@@ -61,14 +61,10 @@ def text(error):
 
 
 class BranchKeyOfTenant(IBranchKeyIdSupplier):
-    """The branch key that belongs to the tenant in the encryption context."""
-
-    def __init__(self, branch_keys):
-        self.branch_keys = branch_keys
+    """The branch key that is called as the tenant in the encryption context."""
 
     def get_branch_key_id(self, param):
-        tenant = param.encryption_context["tenant"]
-        return models.GetBranchKeyIdOutput(branch_key_id=self.branch_keys[tenant])
+        return models.GetBranchKeyIdOutput(branch_key_id=param.encryption_context["tenant"])
 
 
 class Peer(IClientSupplier):
@@ -106,11 +102,11 @@ class Peer(IClientSupplier):
         )
 
     def hierarchical(self, description):
-        tenants = description.get("branch_keys")
+        branch_key_id = description["branch_key_id"]
         which = (
-            {"branch_key_id_supplier": BranchKeyOfTenant(tenants)}
-            if tenants
-            else {"branch_key_id": description["branch_key_id"]}
+            {"branch_key_id": branch_key_id}
+            if branch_key_id
+            else {"branch_key_id_supplier": BranchKeyOfTenant()}
         )
         return MPL.create_aws_kms_hierarchical_keyring(
             models.CreateAwsKmsHierarchicalKeyringInput(
