@@ -54,10 +54,10 @@ fn patient() -> (InMemoryKms, Strict) {
 fn cached(keyring: Strict, age: Duration) -> (CachingManager, Arc<AtomicU64>) {
     let seconds = Arc::new(AtomicU64::new(0));
     let now = Arc::clone(&seconds);
-    let limits = CacheLimits::new(age);
-    let manager = CachingManager::new(keyring, MaterialsCache::new(100).unwrap(), limits);
     let clock = move || Duration::from_secs(now.load(Ordering::Relaxed));
-    (manager.unwrap().with_clock(clock), seconds)
+    let cache = MaterialsCache::with_clock(100, clock).unwrap();
+    let manager = CachingManager::new(keyring, cache, CacheLimits::new(age));
+    (manager.unwrap(), seconds)
 }
 
 #[tokio::test(start_paused = true)]

@@ -165,10 +165,10 @@ async fn cached_until(end: End, reading: bool) {
 
     let seconds = Arc::new(AtomicU64::new(0));
     let now = Arc::clone(&seconds);
-    let cache = MaterialsCache::new(4).unwrap();
+    let clock = move || Duration::from_secs(now.load(Ordering::Relaxed));
+    let cache = MaterialsCache::with_clock(4, clock).unwrap();
     let limits = CacheLimits::new(Duration::from_secs(60));
     let manager = CachingManager::new(Watched(keyring), cache.clone(), limits).unwrap();
-    let manager = manager.with_clock(move || Duration::from_secs(now.load(Ordering::Relaxed)));
     let calls = kms.total_calls();
     for _ in 0..3 {
         match reading {

@@ -27,10 +27,9 @@ async fn started() -> (Hierarchical, Arc<AtomicU64>) {
     let now = Arc::clone(&seconds);
     let supplier = BranchKeyIdSupplier::value_of("tenant");
     let keyring = Hierarchical::new(store, supplier, Duration::from_secs(60)).unwrap();
-    let keyring = keyring
-        .with_cache(BranchKeyCache::new(2).unwrap())
-        .with_clock(move || Duration::from_secs(now.load(Ordering::Relaxed)));
-    (keyring, seconds)
+    let clock = move || Duration::from_secs(now.load(Ordering::Relaxed));
+    let cache = BranchKeyCache::with_clock(2, clock).unwrap();
+    (keyring.with_cache(cache), seconds)
 }
 
 /// Sees a branch key without keeping it alive. A `WrappingKey` inside is wiped when it goes.

@@ -11,8 +11,8 @@ use envelope::keyring::KeyRequest;
 use envelope::{DataKey, EncryptionContext, Keyring};
 use envelope_aws_kms::test_util::{InMemoryDynamoDb, InMemoryKms};
 use envelope_aws_kms::{
-    Arn, BranchKeyError, BranchKeyIdSupplier, BranchKeyStore, BranchKeyVersion, Hierarchical,
-    KmsConfiguration, KmsError,
+    Arn, BranchKeyCache, BranchKeyError, BranchKeyIdSupplier, BranchKeyStore, BranchKeyVersion,
+    Hierarchical, KmsConfiguration, KmsError,
 };
 
 use super::{REGION, UNSIGNED, context, symmetric, wrapped};
@@ -178,9 +178,11 @@ impl Clock {
         self.0.store(seconds, Ordering::Relaxed);
     }
 
-    pub fn of(&self, keyring: Hierarchical) -> Hierarchical {
+    /// A cache that lives by this clock.
+    pub fn cache(&self) -> BranchKeyCache {
         let seconds = Arc::clone(&self.0);
-        keyring.with_clock(move || Duration::from_secs(seconds.load(Ordering::Relaxed)))
+        let clock = move || Duration::from_secs(seconds.load(Ordering::Relaxed));
+        BranchKeyCache::with_clock(1000, clock).unwrap()
     }
 }
 
@@ -189,7 +191,7 @@ pub fn keyring_of(store: BranchKeyStore, id: &str) -> (Hierarchical, Clock) {
     let clock = Clock::default();
     let supplier = BranchKeyIdSupplier::fixed(id);
     let keyring = Hierarchical::new(store, supplier, LIFETIME).unwrap();
-    (clock.of(keyring), clock)
+    (keyring.with_cache(clock.cache()), clock)
 }
 
 pub async fn started() -> (Services, Hierarchical, Clock) {
