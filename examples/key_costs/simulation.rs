@@ -148,15 +148,15 @@ impl Simulation {
             Keys::Strict => Box::new(strict()?),
             Keys::Cached => {
                 let limits = CacheLimits::new(lifetime).with_messages(messages);
-                let cache = MaterialsCache::new(capacity)?;
-                Box::new(CachingManager::new(strict()?, cache, limits)?.with_clock(clock))
+                let cache = MaterialsCache::with_clock(capacity, clock)?;
+                Box::new(CachingManager::new(strict()?, cache, limits)?)
             }
             Keys::Branch => {
                 let per_tenant = BranchKeyIdSupplier::value_of("tenant");
                 let keyring = Hierarchical::new(self.store()?, per_tenant, lifetime)?
-                    .with_cache(BranchKeyCache::new(capacity)?);
+                    .with_cache(BranchKeyCache::with_clock(capacity, clock)?);
                 // Renewed at the end of the lifetime and not before it, so that the formula is exact.
-                Box::new(keyring.with_grace(Duration::ZERO)?.with_clock(clock))
+                Box::new(keyring.with_grace(Duration::ZERO)?)
             }
         })
     }
