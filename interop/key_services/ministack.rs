@@ -183,10 +183,17 @@ async fn pending_deletion(kms: &Emulator) -> Result<String> {
 async fn unusable(keyring: &Strict, message: &[u8], part: &str) -> Result<String> {
     let error = seal(keyring, UNSIGNED, &context()?).await.err();
     let error = error.context("it was written")?;
-    ensure!(error.kind() == ErrorKind::Unavailable, "{error:?}");
+    ensure!(error.kind() == ErrorKind::InvalidRequest, "{error:?}");
     refused(Err::<(), _>(error), &["kms:GenerateDataKey with key", part])?;
     let parts = ["failed: kms:Decrypt with key", part];
-    not_opened(keyring, message, &opening(), ErrorKind::NoKey, &parts).await
+    not_opened(
+        keyring,
+        message,
+        &opening(),
+        ErrorKind::InvalidRequest,
+        &parts,
+    )
+    .await
 }
 
 /// A replica that is not there, and keyrings that do not look for one.
@@ -242,7 +249,7 @@ async fn unfit_key(kms: &Emulator) -> Result<String> {
     let (key, _) = rsa_key(kms, KeySpec::Rsa2048).await?;
     let error = seal(&strict(kms, &key)?, UNSIGNED, &context()?).await.err();
     let error = error.context("it was written")?;
-    ensure!(error.kind() == ErrorKind::Unavailable, "{error:?}");
+    ensure!(error.kind() == ErrorKind::InvalidRequest, "{error:?}");
     let parts = [
         "kms:GenerateDataKey with key",
         "UnsupportedOperationException",

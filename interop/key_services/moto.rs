@@ -159,7 +159,7 @@ async fn missing_key(kms: &Emulator, key: &Arn) -> Result<String> {
         let keyring = Strict::new(kms.kms(REGION), name)?;
         let error = seal(&keyring, UNSIGNED, &context()?).await.err();
         let error = error.context("it was written")?;
-        ensure!(error.kind() == ErrorKind::Unavailable, "{error:?}");
+        ensure!(error.kind() == ErrorKind::InvalidRequest, "{error:?}");
         refused(Err::<(), _>(error), &parts)?;
     }
     let wrapped = wrap(&strict(kms, key)?, &context()?).await?;
