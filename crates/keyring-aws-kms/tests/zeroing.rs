@@ -1,4 +1,4 @@
-//! No heap block is given back with a data key of KMS still in it.
+//! No heap block is given back with a data key or a branch key of KMS still in it.
 //!
 //! As in `envelope`'s test of this name, an allocator looks through every block just before it is
 //! freed. Data keys are random here, so the one to look for is set while the test runs: as soon as the
@@ -23,6 +23,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_kms::primitives::Blob;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
@@ -30,9 +32,10 @@ use envelope::{
     CacheLimits, CachingManager, DataKey, EncryptedDataKey, EncryptionContext, Keyring,
     MaterialsCache, encrypt,
 };
-use envelope_aws_kms::Strict;
 use envelope_aws_kms::test_util::InMemoryKms;
-use support::{UNSIGNED, context, opens, sealing, strict, symmetric};
+use envelope_aws_kms::{BranchKeyCache, BranchKeyIdSupplier, Hierarchical, Strict};
+use support::branch_keys::{ACTIVE, ID, STORE, Services, TABLE};
+use support::{REGION, UNSIGNED, context, opens, seal, sealing, strict, symmetric};
 
 /// The key that is looked for, and its base64 but for the last letters, which depend on what follows.
 static SECRET: [AtomicU8; 32] = [const { AtomicU8::new(0) }; 32];
@@ -214,15 +217,75 @@ async fn cached_until(end: End, reading: bool) {
     assert_eq!(kms.total_calls(), calls + 1, "{end:?}, reading: {reading}");
 }
 
+/// The branch key itself, as whoever may use the KMS key can unwrap it.
+async fn branch_key(services: &Services) -> DataKey {
+    let item = services.dynamo_db.item(TABLE, ID, ACTIVE).unwrap();
+    let text = |value: &AttributeValue| {
+        let text = value.as_s().or(value.as_n());
+        text.unwrap().clone()
+    };
+    let bound = item.iter().filter(|(name, _)| *name != "enc");
+    let bound = bound.map(|(name, value)| (name.clone(), text(value)));
+    let request = services.kms.client(REGION).decrypt();
+    let answer = request
+        .key_id(services.key.to_string())
+        .ciphertext_blob(Blob::new(item["enc"].as_b().unwrap().as_ref()))
+        .set_encryption_context(Some(bound.collect()))
+        .encryption_context("tablename", STORE)
+        .send()
+        .await;
+    let plaintext = answer.unwrap().plaintext.unwrap().into_inner();
+    DataKey::from_bytes(plaintext, UNSIGNED).unwrap()
+}
+
+/// Uses a branch key until it ends in this way.
+async fn branch_key_until(end: End) {
+    WATCHING.store(false, Ordering::Relaxed);
+    let services = Services::start().await;
+    services.create(ID).await;
+    let secret = branch_key(&services).await;
+    let seconds = Arc::new(AtomicU64::new(0));
+    let now = Arc::clone(&seconds);
+    let clock = move || Duration::from_secs(now.load(Ordering::Relaxed));
+    let cache = BranchKeyCache::with_clock(4, clock).unwrap();
+    let supplier = BranchKeyIdSupplier::fixed(ID);
+    let keyring = Hierarchical::new(services.store(), supplier, Duration::from_secs(60));
+    let keyring = keyring.unwrap().with_cache(cache.clone());
+    watch(&secret);
+    for _ in 0..3 {
+        let message = seal(&keyring, UNSIGNED).await;
+        opens(&keyring, &message).await;
+    }
+    // The active one, and the same by its version.
+    assert_eq!((cache.len(), cache.misses()), (2, 2));
+    match end {
+        End::Expired => {
+            seconds.store(60, Ordering::Relaxed);
+            // The fetch of the active one drops what is too old.
+            drop(seal(&keyring, UNSIGNED).await);
+            assert_eq!((cache.len(), cache.misses()), (1, 3));
+        }
+        End::Evicted | End::Cleared => {
+            cache.clear();
+            assert!(cache.is_empty());
+        }
+        End::Dropped => drop((keyring, cache)),
+    }
+    assert_eq!(found(), (0, 0), "branch key: {end:?}");
+}
+
 /// One test alone, because all threads share the counters.
 #[test]
-fn freed_memory_holds_no_data_key_of_kms() {
+fn freed_memory_holds_no_key() {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_time().build().unwrap();
     runtime.block_on(async {
         for end in [End::Evicted, End::Expired, End::Cleared, End::Dropped] {
             cached_until(end, false).await;
             cached_until(end, true).await;
+        }
+        for end in [End::Expired, End::Cleared, End::Dropped] {
+            branch_key_until(end).await;
         }
 
         let kms = InMemoryKms::new();
