@@ -5,8 +5,8 @@
 //! are used for a million and for a billion objects. `docs/key-service-costs.md` explains them.
 //!
 //! ```sh
-//! cargo run --release --example key_costs
-//! cargo run --release --example key_costs -- --tenants 100 --lifetime 3600
+//! cargo run -p envelope-aws-kms --example key_costs
+//! cargo run -p envelope-aws-kms --example key_costs -- --tenants 100 --lifetime 3600
 //! ```
 
 mod prices;
