@@ -1,5 +1,6 @@
 //! The command line as typed.
 
+pub(crate) mod keys;
 pub(crate) mod objects;
 pub(crate) mod s3ec;
 
@@ -14,6 +15,7 @@ use envelope::{
 };
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use self::keys::KeysCommand;
 use self::objects::{Cat, Cp, Ls, Reencrypt, Rewrap, Rm, StoreArgs};
 use self::s3ec::SuffixArgs;
 use crate::error::Error;
@@ -55,6 +57,8 @@ pub(crate) enum OutputFormat {
 pub(crate) enum Command {
     /// Make a key, readable by its owner only; never overwrites
     Keygen(Keygen),
+    /// Try the keys of a keyring file
+    Keys(KeysCommand),
     /// Encrypt SRC into one message at DST
     Encrypt(Encrypt),
     /// Decrypt the message at SRC to DST

@@ -32,6 +32,9 @@ pub(crate) enum Error {
     /// Some of many objects, each of which was named when it failed.
     #[error("{failed} objects failed")]
     Some { failed: usize },
+    /// Some keys of a keyring file, each of which was told about.
+    #[error("{failed} of {total} keys failed")]
+    Keys { failed: usize, total: usize },
     #[error("interrupted; nothing was left half-written")]
     Interrupted,
 }
@@ -116,7 +119,7 @@ impl Error {
             Self::File(
                 envelope_fs::Error::NotAFile { .. } | envelope_fs::Error::SameFile { .. },
             ) => Failure::Usage,
-            Self::Some { .. } => Failure::Some,
+            Self::Some { .. } | Self::Keys { .. } => Failure::Some,
             Self::Store { source, .. } => match store::Error::of(source) {
                 Some(store::Error::Envelope { source, .. }) => of_envelope(source),
                 Some(
