@@ -1,12 +1,8 @@
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use quick_cache::sync::Cache;
-use quick_cache::{OptionsBuilder, UnitWeighter};
 
 use crate::error::{Error, Result};
+use crate::expiring_cache::ExpiringCache;
 use crate::materials::{DecryptionMaterials, EncryptionMaterials};
 
 /// Identifies what materials are for: a hash over all that the request says.
@@ -22,11 +18,11 @@ pub(crate) type CacheId = [u8; 48];
 pub struct MaterialsCache(Arc<Inner>);
 
 struct Inner {
-    encryption: Cache<CacheId, Arc<CachedEncryption>>,
-    decryption: Cache<CacheId, Arc<CachedDecryption>>,
-    hits: AtomicU64,
-    misses: AtomicU64,
+    encryption: MaterialsById<CachedEncryption>,
+    decryption: MaterialsById<DecryptionMaterials>,
 }
+
+pub(crate) type MaterialsById<V> = ExpiringCache<CacheId, V, Error>;
 
 impl MaterialsCache {
     /// A cache of at most `capacity` entries for encryption and as many for decryption.
@@ -34,30 +30,22 @@ impl MaterialsCache {
     /// # Errors
     /// [`Error::InvalidOption`] for a capacity of 0.
     pub fn new(capacity: usize) -> Result<Self> {
-        if capacity == 0 {
-            return Err(Error::InvalidOption {
-                what: "the cache's capacity",
-                reason: "must be at least 1",
-            });
-        }
         Ok(Self(Arc::new(Inner {
-            encryption: cache(capacity)?,
-            decryption: cache(capacity)?,
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            encryption: ExpiringCache::new(capacity)?,
+            decryption: ExpiringCache::new(capacity)?,
         })))
     }
 
     /// How often cached materials were used again.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.0.hits.load(Ordering::Relaxed)
+        self.0.encryption.hits() + self.0.decryption.hits()
     }
 
     /// How often materials had to be fetched.
     #[must_use]
     pub fn misses(&self) -> u64 {
-        self.0.misses.load(Ordering::Relaxed)
+        self.0.encryption.misses() + self.0.decryption.misses()
     }
 
     /// Number of entries.
@@ -78,43 +66,13 @@ impl MaterialsCache {
         self.0.decryption.clear();
     }
 
-    pub(crate) fn encryption(&self) -> &Cache<CacheId, Arc<CachedEncryption>> {
+    pub(crate) fn encryption(&self) -> &MaterialsById<CachedEncryption> {
         &self.0.encryption
     }
 
-    pub(crate) fn decryption(&self) -> &Cache<CacheId, Arc<CachedDecryption>> {
+    pub(crate) fn decryption(&self) -> &MaterialsById<DecryptionMaterials> {
         &self.0.decryption
     }
-
-    pub(crate) fn count_hit(&self) {
-        self.0.hits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a fetch, and drops every entry that is too old by now.
-    pub(crate) fn count_miss(&self, now: Duration) {
-        self.0.misses.fetch_add(1, Ordering::Relaxed);
-        self.0.encryption.retain(|_, entry| now < entry.expires);
-        self.0.decryption.retain(|_, entry| now < entry.expires);
-    }
-}
-
-/// One shard, so that the capacity is exact.
-fn cache<V: Clone>(capacity: usize) -> Result<Cache<CacheId, V>> {
-    let options = OptionsBuilder::new()
-        .estimated_items_capacity(capacity)
-        .weight_capacity(capacity as u64)
-        .shards(1)
-        .build()
-        .map_err(|_| Error::InvalidOption {
-            what: "the cache's capacity",
-            reason: "is too large",
-        })?;
-    Ok(Cache::with_options(
-        options,
-        UnitWeighter,
-        Default::default(),
-        Default::default(),
-    ))
 }
 
 impl fmt::Debug for MaterialsCache {
@@ -130,7 +88,6 @@ impl fmt::Debug for MaterialsCache {
 /// Materials that encrypt several messages, and how much they may still do.
 pub(crate) struct CachedEncryption {
     materials: EncryptionMaterials,
-    pub(crate) expires: Duration,
     left: Mutex<Allowance>,
 }
 
@@ -152,38 +109,18 @@ impl Allowance {
 }
 
 impl CachedEncryption {
-    pub(crate) fn new(materials: EncryptionMaterials, expires: Duration, left: Allowance) -> Self {
+    pub(crate) fn new(materials: EncryptionMaterials, left: Allowance) -> Self {
         Self {
             materials,
-            expires,
             left: Mutex::new(left),
         }
     }
 
     /// The materials for one more message of this many bytes, charged before they are given.
-    pub(crate) fn take(&self, now: Duration, bytes: u64) -> Option<EncryptionMaterials> {
+    pub(crate) fn take(&self, bytes: u64) -> Option<EncryptionMaterials> {
         // The allowance is a plain value: it is whole even if a thread died holding the lock.
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= self.expires {
-            return None;
-        }
         *left = left.after(bytes)?;
         Some(self.materials.share())
-    }
-}
-
-/// Materials that decrypt one message again.
-pub(crate) struct CachedDecryption {
-    materials: DecryptionMaterials,
-    pub(crate) expires: Duration,
-}
-
-impl CachedDecryption {
-    pub(crate) fn new(materials: DecryptionMaterials, expires: Duration) -> Self {
-        Self { materials, expires }
-    }
-
-    pub(crate) fn take(&self, now: Duration) -> Option<DecryptionMaterials> {
-        (now < self.expires).then(|| self.materials.share())
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use web_time::Instant;
 
-use crate::cache::{Allowance, CacheId, CachedDecryption, CachedEncryption, MaterialsCache};
+use crate::cache::{Allowance, CacheId, CachedEncryption, MaterialsCache};
 use crate::crypto::{digest, random};
 use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
+use crate::expiring_cache::Lifetime;
 use crate::keyring::KeyRequest;
 use crate::manager::MaterialsManager;
 use crate::materials::{
@@ -26,6 +27,7 @@ const MAXIMUM_BYTES: u64 = (1 << 63) - 1;
 #[derive(Debug, Clone, Copy)]
 pub struct CacheLimits {
     age: Duration,
+    grace: Duration,
     messages: u64,
     bytes: u64,
 }
@@ -37,9 +39,18 @@ impl CacheLimits {
     pub fn new(age: Duration) -> Self {
         Self {
             age,
+            grace: Duration::ZERO,
             messages: MAXIMUM_MESSAGES,
             bytes: MAXIMUM_BYTES,
         }
+    }
+
+    /// Fetches new materials in this last part of their age, while other tasks go on with the old:
+    /// nobody waits but the one who fetches, and when that fails, the old are used until their age
+    /// ends. Shorter than the age. Default: zero.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
     }
 
     /// Encrypts this many messages under one data key at most, 1 to 2^32.
@@ -54,18 +65,15 @@ impl CacheLimits {
         Self { bytes, ..self }
     }
 
-    fn check(self) -> Result<Self> {
+    fn check(self) -> Result<Lifetime> {
         let fault = |what, reason| Err(Error::InvalidOption { what, reason });
-        if self.age.is_zero() {
-            return fault("the cache's age limit", "must be above zero");
-        }
         if self.messages == 0 || self.messages > MAXIMUM_MESSAGES {
             return fault("the cache's message limit", "must be from 1 to 2^32");
         }
         if self.bytes == 0 || self.bytes > MAXIMUM_BYTES {
             return fault("the cache's byte limit", "must be from 1 to 2^63 - 1");
         }
-        Ok(self)
+        Lifetime::new(self.age)?.with_grace(self.grace)
     }
 
     fn allowance(self) -> Allowance {
@@ -80,8 +88,8 @@ impl CacheLimits {
 ///
 /// Messages that share a data key are still encrypted under keys of their own, derived from it;
 /// suites without key derivation are therefore never cached, nor are new keys for objects of the S3
-/// Encryption Client, which have one each. When many tasks ask for the same
-/// materials at once, one of them fetches and the others wait for it. Encryption without a known
+/// Encryption Client, which have one each. When many tasks ask for the same materials at once, one of
+/// them fetches, and the others wait for what it gets, be it an error. Encryption without a known
 /// plaintext length is not cached, as its bytes cannot be counted beforehand. Source: AWS
 /// Encryption SDK specification, "Caching CMM".
 ///
@@ -106,6 +114,7 @@ pub struct CachingManager {
     inner: Box<dyn MaterialsManager>,
     cache: MaterialsCache,
     limits: CacheLimits,
+    lifetime: Lifetime,
     partition: Vec<u8>,
     clock: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
@@ -123,7 +132,8 @@ impl CachingManager {
         Ok(Self {
             inner: Box::new(inner),
             cache,
-            limits: limits.check()?,
+            limits,
+            lifetime: limits.check()?,
             partition: random::random_bytes::<16>()?.to_vec(),
             clock: Arc::new(monotonic_clock()),
         })
@@ -212,34 +222,19 @@ impl MaterialsManager for CachingManager {
         let Some(left) = self.limits.allowance().after(bytes) else {
             return self.inner.encryption_materials(request).await;
         };
-        let id = self.encryption_id(request);
-        let cache = self.cache.encryption();
-        loop {
-            match cache.get_value_or_guard_async(&id).await {
-                Ok(entry) => {
-                    if let Some(materials) = entry.take((self.clock)(), bytes) {
-                        self.cache.count_hit();
-                        return Ok(materials);
-                    }
-                    // Used up: gone, unless another task has replaced it already.
-                    cache.remove_if(&id, |found| Arc::ptr_eq(found, &entry));
-                }
-                Err(place) => {
-                    let now = (self.clock)();
-                    self.cache.count_miss(now);
-                    let materials = self.inner.encryption_materials(request).await?;
-                    // The inner manager may have chosen such a suite by itself.
-                    if materials.suite.shares_data_keys() {
-                        let expires = now.saturating_add(self.limits.age);
-                        let shared = materials.share();
-                        let entry = CachedEncryption::new(shared, expires, left);
-                        // Refused only when the cache was cleared meanwhile.
-                        let _ = place.insert(Arc::new(entry));
-                    }
-                    return Ok(materials);
-                }
-            }
-        }
+        let fetch = async {
+            self.cache.decryption().drop_expired((self.clock)());
+            let materials = self.inner.encryption_materials(request).await?;
+            // The inner manager may have chosen a suite whose data keys are not shared by itself.
+            let shared = materials.suite.shares_data_keys();
+            let kept = shared.then(|| CachedEncryption::new(materials.share(), left));
+            Ok((kept, materials))
+        };
+        let take = |kept: &CachedEncryption| kept.take(bytes);
+        let (id, cache) = (self.encryption_id(request), self.cache.encryption());
+        cache
+            .value(&id, &*self.clock, self.lifetime, take, fetch)
+            .await
     }
 
     async fn decryption_materials(
@@ -249,28 +244,16 @@ impl MaterialsManager for CachingManager {
         if !request.suite.derives_key() {
             return self.inner.decryption_materials(request).await;
         }
-        let id = self.decryption_id(request);
-        let cache = self.cache.decryption();
-        loop {
-            match cache.get_value_or_guard_async(&id).await {
-                Ok(entry) => {
-                    if let Some(materials) = entry.take((self.clock)()) {
-                        self.cache.count_hit();
-                        return Ok(materials);
-                    }
-                    cache.remove_if(&id, |found| Arc::ptr_eq(found, &entry));
-                }
-                Err(place) => {
-                    let now = (self.clock)();
-                    self.cache.count_miss(now);
-                    let materials = self.inner.decryption_materials(request).await?;
-                    let expires = now.saturating_add(self.limits.age);
-                    let entry = CachedDecryption::new(materials.share(), expires);
-                    let _ = place.insert(Arc::new(entry));
-                    return Ok(materials);
-                }
-            }
-        }
+        let fetch = async {
+            self.cache.encryption().drop_expired((self.clock)());
+            let materials = self.inner.decryption_materials(request).await?;
+            Ok((Some(materials.share()), materials))
+        };
+        let take = |kept: &DecryptionMaterials| Some(kept.share());
+        let (id, cache) = (self.decryption_id(request), self.cache.decryption());
+        cache
+            .value(&id, &*self.clock, self.lifetime, take, fetch)
+            .await
     }
 
     async fn wrap_data_key(

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::keyring_error::KeyringError;
 use crate::not_unwrapped::NotUnwrapped;
 use crate::policy::CommitmentPolicy;
@@ -11,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Each failure that the AWS Encryption SDK specification tells apart is a variant of its own.
 /// No variant, and no text made from one, holds key material or plaintext. What a caller would
 /// *do* about a failure is its [`kind`](Error::kind).
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     // Reading the header
@@ -313,7 +315,7 @@ pub enum Error {
         kind: ErrorKind,
         /// The format's own error.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }
 

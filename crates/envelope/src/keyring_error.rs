@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 /// A keyring could not make or wrap a data key.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{keyring}: {reason}")]
 pub struct KeyringError {
     keyring: Cow<'static, str>,

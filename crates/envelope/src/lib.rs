@@ -23,6 +23,7 @@ mod decryptor;
 mod encrypt;
 mod encrypted_data_key;
 mod error;
+mod expiring_cache;
 mod keyring_error;
 mod manager;
 mod materials;
@@ -49,6 +50,7 @@ pub use decryptor::Decryptor;
 pub use encrypt::{DEFAULT_FRAME_LENGTH, EncryptOptions, Encryptor, PADDING_PROVIDER_ID, encrypt};
 pub use encrypted_data_key::EncryptedDataKey;
 pub use error::{Error, ErrorKind, Result};
+pub use expiring_cache::{ExpiringCache, Lifetime};
 pub use keyring::{BranchKey, Keyring, Multi, RawAes, RawEcdh, RawRsa};
 pub use manager::MaterialsManager;
 pub use materials::{

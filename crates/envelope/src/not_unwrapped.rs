@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Why none of a message's encrypted data keys could be used, key by key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NotUnwrapped {
     keys: Vec<(String, String)>,
     attempts: Vec<Attempt>,

@@ -36,6 +36,7 @@ const GROUPS: [Group; 6] = [
             "required_context",
             "cache",
             "caching_manager",
+            "expiring_cache",
             "keyring",
         ],
         &["base", "crypto", "keys"],

@@ -191,6 +191,21 @@ fn a_multi_keyring_needs_all_of_its_members_to_write() {
 }
 
 #[test]
+fn without_a_generator_a_multi_keyring_opens_and_wraps_but_makes_no_keys() {
+    let multi = Multi::without_generator(raw("one", 1)).and(raw("two", 2));
+    assert!(opens(&multi, &seal(&raw("two", 2))));
+    let error = blocking::encrypt(&multi, b"", &EncryptOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(
+        error.to_string(),
+        "multi-keyring: has no generator, so it makes no data keys; give it one"
+    );
+    // As the child of another, it wraps the key that the other made.
+    let message = seal(&Multi::generate_with(raw("zero", 0)).and(multi));
+    assert_eq!(names(&message), ["zero", "one", "two"]);
+}
+
+#[test]
 fn a_context_that_does_not_fit_its_field_is_refused() {
     let error = EncryptionContext::new([("k", "v".repeat(1 << 16))]).unwrap_err();
     assert!(

@@ -526,15 +526,17 @@ fn many_tasks_share_one_flight() {
 }
 
 #[test]
-fn a_failure_is_not_cached_and_nobody_waits_forever() {
+fn a_failure_is_shared_by_those_who_wait_and_not_cached() {
     let cached = Cached::new(limits());
     let failing = EncryptOptions::default().with_context(context(&[("fails", "")]));
     let encrypt = || envelope::encrypt(&cached.manager, b"text", &failing);
     for result in block_on(join_all((0..4).map(|_| encrypt()))) {
         assert!(matches!(result, Err(Error::Keyring(_))));
     }
-    assert_eq!(cached.calls().0, 4);
+    assert_eq!(cached.calls().0, 1);
     assert!(cached.cache.is_empty());
+    assert!(block_on(encrypt()).is_err());
+    assert_eq!(cached.calls().0, 2);
 }
 
 #[test]
@@ -579,6 +581,7 @@ fn limits_of_zero_are_refused() {
         limits().with_messages((1 << 32) + 1),
         limits().with_bytes(0),
         limits().with_bytes(1 << 63),
+        limits().with_grace(Duration::from_secs(AGE)),
     ] {
         let error = build(limits).unwrap_err();
         assert!(

@@ -86,16 +86,7 @@ impl KmsError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NoAnswer { .. } | Self::Incomplete { .. } | Self::WrongKey { .. } => true,
-            Self::Refused { code, .. } => match code.as_deref() {
-                None => true,
-                Some(code) => {
-                    code.contains("Throttling")
-                        || code.contains("Timeout")
-                        || code.contains("Internal")
-                        || code.contains("Unavailable")
-                        || code == "LimitExceededException"
-                }
-            },
+            Self::Refused { code, .. } => is_transient_code(code.as_deref()),
             _ => false,
         }
     }
@@ -104,24 +95,40 @@ impl KmsError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let reason = match error {
-            SdkError::ServiceError(_) => {
-                return Self::Refused {
-                    call,
-                    code: error.code().map(str::to_owned),
-                    request_id: error.request_id().map(str::to_owned),
-                };
-            }
-            SdkError::TimeoutError(_) => "the time allowed is over".to_owned(),
-            SdkError::ResponseError(_) => "it cannot be read as one of KMS".to_owned(),
-            other => causes(other),
-        };
-        Self::NoAnswer { call, reason }
+        match no_answer(error) {
+            Some(reason) => Self::NoAnswer { call, reason },
+            None => Self::Refused {
+                call,
+                code: error.code().map(str::to_owned),
+                request_id: error.request_id().map(str::to_owned),
+            },
+        }
     }
 
     /// The same as the error of a keyring that makes and wraps data keys.
     pub(crate) fn of_keyring(&self, keyring: &str) -> KeyringError {
         KeyringError::new(keyring.to_owned(), self.to_string())
+    }
+}
+
+/// Whether a service that answers with this code is busy or broken, and may do better later.
+pub(crate) fn is_transient_code(code: Option<&str>) -> bool {
+    code.is_none_or(|code| {
+        code.contains("Throttling")
+            || code.contains("Timeout")
+            || code.contains("Internal")
+            || code.contains("Unavailable")
+            || code == "LimitExceededException"
+    })
+}
+
+/// Why there is no answer; none when the service answered with an error.
+pub(crate) fn no_answer<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    match error {
+        SdkError::ServiceError(_) => None,
+        SdkError::TimeoutError(_) => Some("the time allowed is over".to_owned()),
+        SdkError::ResponseError(_) => Some("it cannot be read as one of the service".to_owned()),
+        other => Some(causes(other)),
     }
 }
 
@@ -143,8 +150,8 @@ fn refusal(call: &KmsCall, code: Option<&str>, request_id: Option<&str>) -> Stri
     let _ = match code {
         Some("AccessDeniedException" | "AccessDenied") => write!(
             text,
-            ": allow kms:{} to the caller, in its own policy or the key's",
-            call.operation
+            ": allow {} to the caller, in its own policy or the key's",
+            call.permission()
         ),
         code => write!(text, "{}", advice(code)),
     };

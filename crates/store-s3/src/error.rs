@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 /// Name of this store in errors of `object_store`.
 const STORE: &str = "S3";
 
@@ -6,7 +8,7 @@ const SHOWN: usize = 64;
 
 /// Why a bucket was not opened, or an object of the Amazon S3 Encryption Client not written or read.
 /// It is the source of the [`object_store::Error`] that an operation returns.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     // Configuration
@@ -301,7 +303,7 @@ impl From<Error> for envelope::Error {
                 ErrorClass::Configuration => envelope::ErrorKind::InvalidRequest,
                 ErrorClass::Format | ErrorClass::Security => envelope::ErrorKind::NotAuthentic,
             },
-            source: Box::new(error),
+            source: Arc::new(error),
         }
     }
 }

@@ -334,7 +334,10 @@ fn samples() -> Vec<(Error, ErrorKind, &'static str)> {
         (
             Error::Format {
                 kind: ErrorKind::NoKey,
-                source: "the object has another key".into(),
+                source: Box::<dyn std::error::Error + Send + Sync>::from(
+                    "the object has another key",
+                )
+                .into(),
             },
             ErrorKind::NoKey,
             "the object has another key",

@@ -11,7 +11,6 @@ use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
 use crate::secret::{DataKey, DerivedKey, WrappingKey};
 
-const PROVIDER_ID: &str = "aws-kms-hierarchy";
 const SALT_LENGTH: usize = 16;
 const VERSION_LENGTH: usize = 16;
 const KEY_LENGTH: usize = 32;
@@ -40,6 +39,9 @@ pub struct BranchKey {
 }
 
 impl BranchKey {
+    /// The provider id of what branch keys wrap.
+    pub const PROVIDER_ID: &str = "aws-kms-hierarchy";
+
     /// A branch key of 32 bytes; the version is a UUID's bytes.
     ///
     /// # Errors
@@ -71,6 +73,15 @@ impl BranchKey {
         })
     }
 
+    /// The version of the branch key that wrapped it, as bytes of a UUID; none when it is too short.
+    /// Nothing is verified.
+    #[must_use]
+    pub fn version_of(key: &EncryptedDataKey) -> Option<[u8; VERSION_LENGTH]> {
+        let start = SALT_LENGTH + IV_LENGTH;
+        let version = key.ciphertext().get(start..start + VERSION_LENGTH)?;
+        version.try_into().ok()
+    }
+
     fn wrap(&self, data_key: &DataKey, request: KeyRequest<'_>) -> Result<EncryptedDataKey> {
         let (salt, iv) = (
             random::random_bytes::<SALT_LENGTH>()?,
@@ -82,19 +93,18 @@ impl BranchKey {
         self.cipher(&salt)?
             .seal_to(iv, &aad, data_key.expose(), &mut wrapped, &mut tag)?;
         let ciphertext = [&salt[..], &iv, &self.version, &wrapped, &tag].concat();
-        Ok(EncryptedDataKey::new(PROVIDER_ID, &*self.id, ciphertext))
+        Ok(EncryptedDataKey::new(Self::PROVIDER_ID, &*self.id, ciphertext))
     }
 
     /// Why the wrapped key is not one of this branch key's.
     fn check_match(&self, key: &EncryptedDataKey) -> Result<(), &'static str> {
-        if key.provider_id() != PROVIDER_ID {
+        if key.provider_id() != Self::PROVIDER_ID {
             return Err("another provider");
         }
         if key.provider_info() != self.id.as_bytes() {
             return Err("another branch key");
         }
-        let start = SALT_LENGTH + IV_LENGTH;
-        match key.ciphertext().get(start..start + VERSION_LENGTH) {
+        match Self::version_of(key) {
             Some(version) if version == self.version => Ok(()),
             _ => Err("another version of the branch key"),
         }
@@ -135,7 +145,7 @@ impl BranchKey {
     fn cipher(&self, salt: &[u8]) -> Result<Aead> {
         let mut derived = Ok(());
         let key = DerivedKey::fill_with(KEY_LENGTH, |output| {
-            let (branch_key, label) = (self.key.expose(), PROVIDER_ID.as_bytes());
+            let (branch_key, label) = (self.key.expose(), Self::PROVIDER_ID.as_bytes());
             derived = kdf::counter_mode(CounterHash::Sha256, branch_key, label, salt, output);
             Some(())
         });
@@ -145,7 +155,7 @@ impl BranchKey {
 
     fn aad(&self, request: KeyRequest<'_>) -> Vec<u8> {
         [
-            PROVIDER_ID.as_bytes(),
+            Self::PROVIDER_ID.as_bytes(),
             self.id.as_bytes(),
             &self.version,
             &request.context.to_bytes(),

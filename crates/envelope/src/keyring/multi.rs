@@ -20,7 +20,7 @@ use crate::secret::DataKey;
 /// ```
 #[derive(Debug)]
 pub struct Multi {
-    generator: Box<dyn Keyring>,
+    generator: Option<Box<dyn Keyring>>,
     children: Vec<Box<dyn Keyring>>,
 }
 
@@ -29,8 +29,17 @@ impl Multi {
     #[must_use]
     pub fn generate_with(generator: impl Keyring + 'static) -> Self {
         Self {
-            generator: Box::new(generator),
+            generator: Some(Box::new(generator)),
             children: Vec::new(),
+        }
+    }
+
+    /// A keyring that makes no data keys: its children wrap those that exist, and open messages.
+    #[must_use]
+    pub fn without_generator(child: impl Keyring + 'static) -> Self {
+        Self {
+            generator: None,
+            children: vec![Box::new(child)],
         }
     }
 
@@ -41,16 +50,10 @@ impl Multi {
         self
     }
 
-    async fn wrap_with_children(
-        &self,
-        data_key: &DataKey,
-        request: KeyRequest<'_>,
-        keys: &mut Vec<EncryptedDataKey>,
-    ) -> Result<(), KeyringError> {
-        for child in &self.children {
-            keys.extend(child.wrap_key(data_key, request).await?);
-        }
-        Ok(())
+    /// Generator, then children.
+    fn keyrings(&self) -> impl Iterator<Item = &dyn Keyring> {
+        let keyrings = self.generator.iter().chain(&self.children);
+        keyrings.map(|keyring| &**keyring)
     }
 }
 
@@ -61,9 +64,10 @@ impl Keyring for Multi {
         data_key: &DataKey,
         request: KeyRequest<'_>,
     ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
-        let mut keys = self.generator.wrap_key(data_key, request).await?;
-        self.wrap_with_children(data_key, request, &mut keys)
-            .await?;
+        let mut keys = Vec::new();
+        for keyring in self.keyrings() {
+            keys.extend(keyring.wrap_key(data_key, request).await?);
+        }
         Ok(keys)
     }
 
@@ -72,12 +76,9 @@ impl Keyring for Multi {
         keys: &[EncryptedDataKey],
         request: KeyRequest<'_>,
     ) -> Result<Unwrapped, Vec<Attempt>> {
-        let mut attempts = match self.generator.unwrap_key(keys, request).await {
-            Ok(unwrapped) => return Ok(unwrapped),
-            Err(attempts) => attempts,
-        };
-        for child in &self.children {
-            match child.unwrap_key(keys, request).await {
+        let mut attempts = Vec::new();
+        for keyring in self.keyrings() {
+            match keyring.unwrap_key(keys, request).await {
                 Ok(unwrapped) => return Ok(unwrapped),
                 Err(more) => attempts.extend(more),
             }
@@ -89,9 +90,14 @@ impl Keyring for Multi {
         &self,
         request: KeyRequest<'_>,
     ) -> Result<(DataKey, Vec<EncryptedDataKey>), KeyringError> {
-        let (data_key, mut keys) = self.generator.generate_key(request).await?;
-        self.wrap_with_children(&data_key, request, &mut keys)
-            .await?;
+        let generator = self.generator.as_ref().ok_or_else(|| {
+            let reason = "has no generator, so it makes no data keys; give it one";
+            KeyringError::misconfigured("multi-keyring", reason)
+        })?;
+        let (data_key, mut keys) = generator.generate_key(request).await?;
+        for child in &self.children {
+            keys.extend(child.wrap_key(&data_key, request).await?);
+        }
         Ok((data_key, keys))
     }
 }

@@ -1,6 +1,8 @@
 //! Keyrings over a KMS in memory; one message, written and read, and what is said when it does not
 //! open.
 
+pub mod branch_keys;
+
 use aws_sdk_kms::types::KeySpec;
 use envelope::keyring::Attempt;
 use envelope::{

@@ -103,7 +103,9 @@ fn length_by_range(ranges: &dyn Ranges, object: &[u8]) -> Result<u64> {
 /// The error of this crate inside one of `envelope`.
 fn ours<T>(result: Result<T>) -> crate::Error {
     match result.err() {
-        Some(Error::Format { source, .. }) => *source.downcast().unwrap(),
+        Some(Error::Format { source, .. }) => {
+            source.downcast_ref::<crate::Error>().unwrap().clone()
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -1,0 +1,181 @@
+use std::error::Error;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
+
+use super::table_call::TableCall;
+use crate::kms_error::{KmsError, is_transient_code, no_answer};
+
+/// Why a branch key was not made, versioned or read.
+///
+/// No text holds a key, plain or wrapped, or a value of an encryption context.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum BranchKeyError {
+    /// A store or a keyring was not given what it needs.
+    #[error("{what} {reason}")]
+    InvalidOption {
+        /// What was given.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A store in discovery was asked to make a key.
+    #[error("the branch key store is in discovery and makes no keys; name a key of KMS")]
+    ReadOnly,
+    /// KMS did not make, wrap or unwrap a branch key.
+    #[error("branch key {branch_key:?}, item {item_type:?}: {error}")]
+    Kms {
+        /// The branch key's id.
+        branch_key: String,
+        /// Which of its items, as `branch:ACTIVE`.
+        item_type: String,
+        /// What KMS said.
+        error: Arc<KmsError>,
+    },
+    /// DynamoDB answered with an error.
+    #[error("{call}: {}", refusal(.call, .code.as_deref(), .request_id.as_deref()))]
+    Refused {
+        /// What was asked.
+        call: TableCall,
+        /// DynamoDB's code, as `AccessDeniedException`.
+        code: Option<String>,
+        /// DynamoDB's id of the request, for those who look it up.
+        request_id: Option<String>,
+    },
+    /// DynamoDB gave no answer that can be read: look at the network, the credentials, the time-outs.
+    #[error("{call}: no answer: {reason}")]
+    NoAnswer {
+        /// What was asked.
+        call: TableCall,
+        /// What failed on the way.
+        reason: String,
+    },
+    /// There is no such branch key, or no such version of it.
+    #[error(
+        "branch key {branch_key:?} has no item {item_type:?} in table {table}; \
+         it was deleted, or never made"
+    )]
+    NotFound {
+        /// The branch key's id.
+        branch_key: String,
+        /// The item that was looked for, as `branch:ACTIVE`.
+        item_type: String,
+        /// The table.
+        table: String,
+    },
+    /// A branch key was to be made that exists.
+    #[error("branch key {branch_key:?} exists already in table {table}; make a version of it")]
+    AlreadyExists {
+        /// The branch key's id.
+        branch_key: String,
+        /// The table.
+        table: String,
+    },
+    /// Another caller made a version in between. Nothing was written.
+    #[error("branch key {branch_key:?} was versioned or deleted by another caller meanwhile")]
+    ChangedMeanwhile {
+        /// The branch key's id.
+        branch_key: String,
+    },
+    /// An item is not as a branch key store writes it.
+    #[error("branch key {branch_key:?}, item {item_type:?}: attribute {attribute:?} {reason}")]
+    Malformed {
+        /// The branch key's id.
+        branch_key: String,
+        /// Which of its items, as `branch:ACTIVE`.
+        item_type: String,
+        /// The attribute's name.
+        attribute: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A table exists, but cannot hold branch keys.
+    #[error(
+        "table {table} has other keys than branch-key-id (S, HASH) and type (S, RANGE); \
+         choose another name"
+    )]
+    WrongTable {
+        /// The table.
+        table: String,
+    },
+    /// There is no randomness for an id.
+    #[error("the operating system gives no random bytes for an id")]
+    Randomness,
+}
+
+impl BranchKeyError {
+    /// Whether the same call may succeed later, with nothing changed: a service gave no answer, or is
+    /// busy or broken.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Kms { error, .. } => error.is_transient(),
+            Self::NoAnswer { .. } => true,
+            Self::Refused { code, .. } => match code.as_deref() {
+                Some(
+                    "ProvisionedThroughputExceededException"
+                    | "ProvisionedThroughputExceeded"
+                    | "RequestLimitExceeded"
+                    | "TransactionConflict"
+                    | "TransactionInProgressException",
+                ) => true,
+                code => is_transient_code(code),
+            },
+            _ => false,
+        }
+    }
+
+    pub(crate) fn new<E>(call: TableCall, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        match no_answer(error) {
+            Some(reason) => Self::NoAnswer { call, reason },
+            None => Self::Refused {
+                call,
+                code: error.code().map(str::to_owned),
+                request_id: error.request_id().map(str::to_owned),
+            },
+        }
+    }
+}
+
+fn refusal(call: &TableCall, code: Option<&str>, request_id: Option<&str>) -> String {
+    let advice = match code {
+        Some("AccessDeniedException") => {
+            let permission = call.permission();
+            format!(": allow {permission} to the caller, on the table")
+        }
+        code => advice(code).to_owned(),
+    };
+    let code = code.unwrap_or("the answer has no error code and cannot be read");
+    let request = request_id.map(|id| format!(" (request {id})"));
+    format!("{code}{advice}{}", request.unwrap_or_default())
+}
+
+fn advice(code: Option<&str>) -> &'static str {
+    match code {
+        Some("ResourceNotFoundException") => {
+            ": there is no such table in this account and region; create it first"
+        }
+        Some("ProvisionedThroughputExceededException" | "ProvisionedThroughputExceeded") => {
+            ": the table's capacity is used up; try again later, or give it more"
+        }
+        Some("ThrottlingException" | "ThrottlingError" | "RequestLimitExceeded") => {
+            ": too many requests; try again later"
+        }
+        Some("TransactionConflict" | "TransactionInProgressException") => {
+            ": another caller writes to the branch key; try again later"
+        }
+        Some("ValidationException" | "ValidationError") => {
+            ": the table has other keys, or the branch key more than an item may hold"
+        }
+        Some(
+            "ExpiredTokenException" | "UnrecognizedClientException" | "InvalidSignatureException",
+        ) => ": check the credentials",
+        _ => "",
+    }
+}
