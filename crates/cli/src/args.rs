@@ -57,7 +57,7 @@ pub(crate) enum OutputFormat {
 pub(crate) enum Command {
     /// Make a key, readable by its owner only; never overwrites
     Keygen(Keygen),
-    /// Try the keys of a keyring file
+    /// Try the keys of a keyring file; make and version branch keys
     Keys(KeysCommand),
     /// Encrypt SRC into one message at DST
     Encrypt(Encrypt),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use envelope::io::CopyError;
 use envelope::{ErrorKind, NotUnwrapped};
+use envelope_aws_kms::{BranchKeyError, KmsError};
 use envelope_store as store;
 
 /// Why the command failed.
@@ -32,6 +33,9 @@ pub(crate) enum Error {
     /// Some of many objects, each of which was named when it failed.
     #[error("{failed} objects failed")]
     Some { failed: usize },
+    /// Branch keys, in their table or under their key of KMS.
+    #[error(transparent)]
+    BranchKeys(#[from] BranchKeyError),
     /// Some keys of a keyring file, each of which was told about.
     #[error("{failed} of {total} keys failed")]
     Keys { failed: usize, total: usize },
@@ -120,6 +124,7 @@ impl Error {
                 envelope_fs::Error::NotAFile { .. } | envelope_fs::Error::SameFile { .. },
             ) => Failure::Usage,
             Self::Some { .. } | Self::Keys { .. } => Failure::Some,
+            Self::BranchKeys(error) => of_branch_keys(error),
             Self::Store { source, .. } => match store::Error::of(source) {
                 Some(store::Error::Envelope { source, .. }) => of_envelope(source),
                 Some(
@@ -212,6 +217,26 @@ impl Error {
             envelope_s3::Error::MetadataTooLong { .. } => Some("--instruction-file"),
             _ => None,
         }
+    }
+}
+
+fn of_branch_keys(error: &BranchKeyError) -> Failure {
+    match error {
+        BranchKeyError::Malformed { .. } => Failure::NotAuthentic,
+        BranchKeyError::Kms { error, .. } => match &**error {
+            KmsError::Refused { code, .. }
+                if code.as_deref() == Some("InvalidCiphertextException") =>
+            {
+                Failure::NotAuthentic
+            }
+            _ => Failure::Store,
+        },
+        BranchKeyError::InvalidOption { .. }
+        | BranchKeyError::ReadOnly
+        | BranchKeyError::NotFound { .. }
+        | BranchKeyError::AlreadyExists { .. }
+        | BranchKeyError::WrongTable { .. } => Failure::Usage,
+        _ => Failure::Store,
     }
 }
 

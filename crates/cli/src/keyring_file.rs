@@ -3,6 +3,7 @@
 mod aws_kms;
 mod aws_kms_discovery;
 mod aws_kms_ecdh;
+mod aws_kms_hierarchy;
 mod aws_kms_rsa;
 mod aws_settings;
 mod cache;

@@ -1,5 +1,6 @@
-//! `envelope keys`: what keys can do.
+//! `envelope keys`: what keys can do, and branch keys.
 
+mod branch_keys;
 mod check;
 mod trial;
 
@@ -16,5 +17,8 @@ pub(crate) async fn run(
 ) -> Result<(), Error> {
     match &command.kind {
         KeysKind::Check(command) => check::run(command, keyring, output).await,
+        KeysKind::Create(command) => branch_keys::create(command, keyring, output).await,
+        KeysKind::Version(command) => branch_keys::version(command, keyring, output).await,
+        KeysKind::CreateTable(command) => branch_keys::create_table(command, keyring, output).await,
     }
 }

@@ -5,8 +5,8 @@ use serde_path_to_error::Segment;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 use super::{
-    aws_kms, aws_kms_discovery, aws_kms_ecdh, aws_kms_rsa, raw_aes, raw_ecdh, raw_rsa,
-    vault_transit,
+    aws_kms, aws_kms_discovery, aws_kms_ecdh, aws_kms_hierarchy, aws_kms_rsa, raw_aes, raw_ecdh,
+    raw_rsa, vault_transit,
 };
 
 /// One `[[key]]`.
@@ -31,7 +31,7 @@ pub(super) trait Fields: Send + Sync {
 type Parse = fn(toml::Table) -> Result<Box<dyn Fields>, String>;
 
 /// Every `type`, and what reads its other fields.
-const TYPES: [(&str, Parse); 10] = [
+const TYPES: [(&str, Parse); 11] = [
     ("raw-aes", parse_fields::<raw_aes::RawAesEntry>),
     ("raw-rsa", parse_fields::<raw_rsa::RawRsaEntry>),
     ("raw-ecdh", parse_fields::<raw_ecdh::RawEcdhEntry>),
@@ -45,6 +45,7 @@ const TYPES: [(&str, Parse); 10] = [
     }),
     ("aws-kms-rsa", aws_kms_rsa::parse),
     ("aws-kms-ecdh", aws_kms_ecdh::parse),
+    ("aws-kms-hierarchy", aws_kms_hierarchy::parse),
     (
         "vault-transit",
         parse_fields::<vault_transit::VaultTransitEntry>,

@@ -1,0 +1,643 @@
+//! Keys that services hold: their entries, and what happens when no service answers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise, and shares helpers with others"
+)]
+
+mod support;
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Folder, raw_aes};
+
+const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const ALIAS_ARN: &str = "arn:aws:kms:eu-west-1:111122223333:alias/invoices";
+
+/// An entry of this type, with these lines.
+fn entry(kind: &str, fields: &[&str]) -> String {
+    format!("[[key]]\ntype = {kind:?}\n{}\n", fields.join("\n"))
+}
+
+fn key_id(arn: &str) -> String {
+    format!("key-id = {arn:?}")
+}
+
+/// Runs with credentials, and with no settings of this machine.
+fn run(folder: &Folder, arguments: &[&str]) -> Output {
+    folder
+        .command(&[&["--keyring", "keyring.toml"], arguments].concat())
+        .env_clear()
+        .env("HOME", folder.path(""))
+        .env("AWS_ACCESS_KEY_ID", "id")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("VAULT_TOKEN", "token")
+        .output()
+        .unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Checks the exit code, and that the error holds each of the texts.
+fn fails(output: &Output, code: i32, texts: &[&str]) {
+    let errors = errors(output);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    for text in texts {
+        assert!(errors.contains(text), "no {text:?} in {errors}");
+    }
+}
+
+/// Encrypts under this entry, which is refused before anything is read or written.
+fn refused(folder: &Folder, entry: &str, texts: &[&str]) {
+    folder.write("keyring.toml", entry);
+    let output = run(folder, &["encrypt", "plain", "sealed"]);
+    fails(&output, 2, &[&["keyring.toml: key 1"], texts].concat());
+    assert_eq!(errors(&output).lines().count(), 1);
+    assert!(!folder.path("sealed").exists());
+}
+
+fn with_plain() -> Folder {
+    let folder = Folder::new();
+    folder.write("plain", "text");
+    folder
+}
+
+#[test]
+fn symmetric_entries_of_kms_are_checked_field_by_field() {
+    let folder = with_plain();
+    let arn = key_id(ARN);
+    for kind in ["aws-kms", "aws-kms-mrk"] {
+        let refuse =
+            |fields: &[&str], texts: &[&str]| refused(&folder, &entry(kind, fields), texts);
+        refuse(&[], &["missing field `key-id`"]);
+        refuse(&["key-id = 7"], &["field \"key-id\"", "a string"]);
+        refuse(
+            &["key-id = \"\"", "region = \"eu-west-1\""],
+            &["\"key-id\"", "is empty"],
+        );
+        refuse(
+            &["key-id = \"arn:aws:s3:::x\""],
+            &["\"key-id\"", "is no ARN of KMS"],
+        );
+        refuse(
+            &["key-id = \"key/1\"", "region = \"eu-west-1\""],
+            &["\"key-id\"", "alias/…"],
+        );
+        refuse(&["key-id = \"alias/x\""], &["\"region\"", "AWS_REGION"]);
+        refuse(
+            &[&arn, "colour = 1"],
+            &["unknown field `colour`", "endpoint-url", "region"],
+        );
+        refuse(&[&arn, "region = 1"], &["field \"region\"", "a string"]);
+        refuse(&[&arn, "profile = 1"], &["field \"profile\"", "a string"]);
+        refuse(
+            &[&arn, "endpoint-url = 1"],
+            &["field \"endpoint-url\"", "a string"],
+        );
+        refuse(
+            &[&arn, "endpoint-url = \"localhost:1\""],
+            &["\"endpoint-url\"", "no URL", "https://"],
+        );
+        refuse(
+            &[&arn, "grant-tokens = \"x\""],
+            &["field \"grant-tokens\"", "a sequence"],
+        );
+        refuse(&[&arn, "accounts = [\"1\"]"], &["unknown field `accounts`"]);
+        refuse(&[&arn, "name = \"daily\"", "x = 1"], &["key 1 (\"daily\")"]);
+    }
+    for kind in ["aws-kms-discovery", "aws-kms-mrk-discovery"] {
+        let refuse =
+            |fields: &[&str], texts: &[&str]| refused(&folder, &entry(kind, fields), texts);
+        let region = "region = \"eu-west-1\"";
+        refuse(&[], &["\"region\"", "AWS_REGION"]);
+        refuse(&[region, &arn], &["unknown field `key-id`", "accounts"]);
+        refuse(
+            &[region, "accounts = []"],
+            &["\"accounts\"", "at least one account"],
+        );
+        refuse(
+            &[region, "accounts = [\"\"]"],
+            &["\"accounts\"", "none of them empty"],
+        );
+        refuse(
+            &[region, "accounts = \"1\""],
+            &["field \"accounts\"", "a sequence"],
+        );
+        refuse(
+            &[region, "partition = \"aws\""],
+            &["\"partition\"", "\"accounts\""],
+        );
+        refuse(
+            &[region, "accounts = [\"1\"]", "partition = \"\""],
+            &["needs a partition"],
+        );
+    }
+}
+
+#[test]
+fn asymmetric_entries_of_kms_are_checked_field_by_field() {
+    let folder = with_plain();
+    folder
+        .run(&["keygen", "ec", "--curve", "p256", "--out", "ec.pem"])
+        .succeeds();
+    folder
+        .run(&["keygen", "rsa", "--bits", "2048", "--out", "rsa.pem"])
+        .succeeds();
+    let arn = key_id(ARN);
+    let refuse = |fields: &[&str], texts: &[&str]| {
+        refused(&folder, &entry("aws-kms-rsa", fields), texts);
+    };
+    refuse(&[], &["missing field `key-id`"]);
+    refuse(&[&key_id(ALIAS_ARN)], &["\"key-id\"", "is an alias"]);
+    refuse(&["key-id = \"1234\""], &["\"key-id\"", "is no ARN"]);
+    refuse(
+        &[&arn, "padding = \"pkcs1\""],
+        &["\"padding\"", "oaep-sha1 or oaep-sha256"],
+    );
+    refuse(&[&arn, "padding = \"x\""], &["\"padding\"", "oaep-sha256"]);
+    refuse(
+        &[&arn, "public-key-file = \"gone\""],
+        &["\"public-key-file\"", "gone", "cannot open"],
+    );
+    refuse(
+        &[&arn, "public-key-file = \"ec.pem.pub.pem\""],
+        &["\"public-key-file\"", "ec.pem.pub.pem"],
+    );
+    refuse(
+        &[&arn, "private-key-file = \"rsa.pem\""],
+        &["unknown field `private-key-file`"],
+    );
+
+    let refuse = |fields: &[&str], texts: &[&str]| {
+        refused(&folder, &entry("aws-kms-ecdh", fields), texts);
+    };
+    let (p256, p384) = ("curve = \"p256\"", "curve = \"p384\"");
+    let (fixed, discovery) = ("scheme = \"static\"", "scheme = \"discovery\"");
+    let peer = "peer-public-key-file = \"ec.pem.pub.pem\"";
+    refuse(&[fixed, p256, peer], &["missing field `key-id`"]);
+    refuse(&[&arn, p256, peer], &["missing field `scheme`"]);
+    refuse(&[&arn, fixed, peer], &["missing field `curve`"]);
+    refuse(
+        &[&arn, "scheme = \"ephemeral\"", p256],
+        &["field \"scheme\"", "`static` or `discovery`"],
+    );
+    refuse(
+        &[&arn, fixed, "curve = \"p224\"", peer],
+        &["\"curve\"", "p256, p384 or p521"],
+    );
+    refuse(
+        &[&arn, fixed, p256],
+        &["static", "needs \"peer-public-key-file\""],
+    );
+    refuse(
+        &[&arn, discovery, p256, peer],
+        &["discovery", "takes no \"peer-public-key-file\""],
+    );
+    refuse(
+        &[&arn, fixed, p384, peer],
+        &["\"peer-public-key-file\"", "is a key on p256", "p384"],
+    );
+    let mine = "public-key-file = \"ec.pem.pub.pem\"";
+    refuse(
+        &[&arn, discovery, p384, mine],
+        &["\"public-key-file\"", "is a key on p256", "p384"],
+    );
+    refuse(
+        &[&key_id(ALIAS_ARN), discovery, p256],
+        &["\"key-id\"", "is an alias"],
+    );
+}
+
+#[test]
+fn hierarchy_entries_are_checked_field_by_field() {
+    let folder = with_plain();
+    let refuse = |fields: &[&str], texts: &[&str]| {
+        refused(&folder, &entry("aws-kms-hierarchy", fields), texts);
+    };
+    let arn = format!("kms-key-arn = {ARN:?}");
+    let (table, age) = ("table = \"keys\"", "cache-max-age = \"10m\"");
+    let id = "branch-key-id = \"acme\"";
+    refuse(&[&arn, id, age], &["missing field `table`"]);
+    refuse(&[table, id, age], &["missing field `kms-key-arn`"]);
+    refuse(&[table, &arn, id], &["missing field `cache-max-age`"]);
+    refuse(
+        &[table, &arn, age],
+        &["exactly one of", "branch-key-from-context"],
+    );
+    let both = "branch-key-from-context = \"tenant\"";
+    refuse(
+        &[table, &arn, age, id, both],
+        &["exactly one of", "branch-key-id"],
+    );
+    refuse(
+        &[table, &arn, id, "cache-max-age = \"soon\""],
+        &["field \"cache-max-age\""],
+    );
+    refuse(
+        &[table, &arn, id, "cache-max-age = \"0s\""],
+        &["\"cache-max-age\""],
+    );
+    refuse(&["table = \"\"", &arn, id, age], &["\"table\"", "is empty"]);
+    refuse(
+        &[table, &arn, id, age, "logical-name = \"\""],
+        &["\"logical-name\"", "is empty"],
+    );
+    let alias = format!("kms-key-arn = {ALIAS_ARN:?}");
+    refuse(
+        &[table, &alias, id, age],
+        &["\"kms-key-arn\"", "is an alias"],
+    );
+    refuse(
+        &[table, "kms-key-arn = \"x\"", id, age],
+        &["\"kms-key-arn\"", "is no ARN"],
+    );
+    refuse(
+        &[table, &arn, id, age, "max-age = 1"],
+        &["unknown field `max-age`", "endpoint-url"],
+    );
+}
+
+#[test]
+fn vault_entries_are_checked_field_by_field() {
+    let folder = with_plain();
+    folder.write("token", "secret-token");
+    folder.write("binary", [0xff, 0xfe]);
+    let refuse = |fields: &[&str], texts: &[&str]| {
+        refused(&folder, &entry("vault-transit", fields), texts);
+        let output = run(&folder, &["encrypt", "plain", "sealed"]);
+        assert!(!errors(&output).contains("secret-token"));
+    };
+    let address = "address = \"http://127.0.0.1:1\"";
+    let (key, token) = ("key = \"objects\"", "token-file = \"token\"");
+    refuse(&[key, token], &["missing field `address`"]);
+    refuse(&[address, token], &["missing field `key`"]);
+    refuse(
+        &[address, key],
+        &["exactly one of", "token-env", "token-file"],
+    );
+    refuse(
+        &[address, key, token, "token-env = \"VAULT_TOKEN\""],
+        &["exactly one of"],
+    );
+    refuse(
+        &[address, key, "token-env = \"NOT_SET\""],
+        &["\"token-env\"", "NOT_SET", "set it"],
+    );
+    refuse(
+        &[address, key, "token-file = \"gone\""],
+        &["\"token-file\"", "gone", "cannot open"],
+    );
+    refuse(
+        &[address, key, "token-file = \"binary\""],
+        &["\"token-file\"", "printable ASCII"],
+    );
+    refuse(
+        &[address, key, token, "token = \"x\""],
+        &["unknown field `token`", "`token-file`"],
+    );
+    refuse(
+        &["address = \"x\"", key, token],
+        &["\"address\"", "is not a URL"],
+    );
+    refuse(
+        &["address = \"http://vault.example.com\"", key, token],
+        &["\"address\"", "plain HTTP", "allow-http = true"],
+    );
+    refuse(
+        &[address, "key = \"a/b\"", token],
+        &["\"key\"", "correct it"],
+    );
+    refuse(
+        &[address, key, token, "mount = \"\""],
+        &["\"mount\"", "correct it"],
+    );
+    refuse(
+        &[address, key, token, "namespace = \"a\\nb\""],
+        &["\"namespace\"", "correct it"],
+    );
+    refuse(
+        &[address, key, token, "ca-file = \"gone\""],
+        &["\"ca-file\"", "gone", "PEM"],
+    );
+    refuse(
+        &[address, key, token, "binding = \"x\""],
+        &["field \"binding\"", "derived-key"],
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(folder.path("token"), open).unwrap();
+        refuse(
+            &[address, key, token],
+            &["\"token-file\"", "mode 644", "chmod 600"],
+        );
+    }
+}
+
+/// An address where nobody listens.
+fn silent_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// One entry of each type at an address, and what each calls first to encrypt.
+fn entries(address: &str) -> Vec<(String, &'static str)> {
+    let endpoint = format!("endpoint-url = \"http://{address}\"");
+    let arn = key_id(ARN);
+    let table = [
+        "table = \"keys\"",
+        &format!("kms-key-arn = {ARN:?}"),
+        "branch-key-id = \"acme\"",
+        "cache-max-age = \"10m\"",
+        &endpoint,
+    ];
+    let ecdh = [
+        "scheme = \"static\"",
+        "curve = \"p256\"",
+        "peer-public-key-file = \"ec.pem.pub.pem\"",
+        &arn,
+        &endpoint,
+    ];
+    let vault = [
+        &*format!("address = \"http://{address}\""),
+        "key = \"objects\"",
+        "token-env = \"VAULT_TOKEN\"",
+    ];
+    vec![
+        (entry("aws-kms", &[&arn, &endpoint]), "kms:GenerateDataKey"),
+        (
+            entry("aws-kms-mrk", &[&arn, &endpoint]),
+            "kms:GenerateDataKey",
+        ),
+        (entry("aws-kms-rsa", &[&arn, &endpoint]), "kms:GetPublicKey"),
+        (entry("aws-kms-ecdh", &ecdh), "kms:GetPublicKey"),
+        (entry("aws-kms-hierarchy", &table), "dynamodb:GetItem"),
+        (entry("vault-transit", &vault), "transit/keys/objects"),
+    ]
+}
+
+#[test]
+fn a_service_that_is_not_there_is_named_soon() {
+    let folder = with_plain();
+    folder
+        .run(&["keygen", "ec", "--curve", "p256", "--out", "ec.pem"])
+        .succeeds();
+    for (entry, call) in entries(&silent_address()) {
+        folder.write("keyring.toml", &entry);
+        let started = Instant::now();
+        let output = run(&folder, &["encrypt", "plain", "sealed", "--suite", "0478"]);
+        fails(&output, 5, &["plain", call, "onnect"]);
+        assert!(started.elapsed() < Duration::from_secs(20), "{entry}");
+        assert!(!folder.path("sealed").exists());
+    }
+}
+
+#[test]
+fn no_service_is_asked_before_its_key_is_needed() {
+    let folder = with_plain();
+    folder
+        .run(&["keygen", "ec", "--curve", "p256", "--out", "ec.pem"])
+        .succeeds();
+    folder.keyed(&["encrypt", "plain", "sealed"]).succeeds();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut keyring = String::new();
+    for (entry, _) in entries(&address) {
+        keyring += &entry;
+    }
+    let endpoint = format!("endpoint-url = \"http://{address}\"");
+    for kind in ["aws-kms-discovery", "aws-kms-mrk-discovery"] {
+        keyring += &entry(kind, &["region = \"eu-west-1\"", &endpoint]);
+    }
+    // The key that opens it comes last, so that each of the others has looked.
+    keyring += &raw_aes("a", "key-file = \"a.key\"");
+    folder.write("keyring.toml", &keyring);
+    let output = run(&folder, &["decrypt", "sealed", "-"]);
+    assert_eq!(output.stdout, b"text", "{}", errors(&output));
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn rsa_keys_of_kms_encrypt_by_a_file_without_a_call() {
+    let folder = with_plain();
+    folder
+        .run(&["keygen", "rsa", "--bits", "2048", "--out", "rsa.pem"])
+        .succeeds();
+    let endpoint = format!("endpoint-url = \"http://{}\"", silent_address());
+    let public = "public-key-file = \"rsa.pem.pub.pem\"";
+    let entry = entry("aws-kms-rsa", &[&key_id(ARN), public, &endpoint]);
+    folder.write("keyring.toml", entry);
+    let output = run(&folder, &["encrypt", "plain", "sealed", "--suite", "0478"]);
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let signed = run(&folder, &["encrypt", "plain", "x"]);
+    fails(&signed, 2, &["signature", "0478"]);
+    let opened = run(&folder, &["decrypt", "sealed", "-"]);
+    fails(&opened, 5, &["sealed", "kms:Decrypt", ARN]);
+}
+
+#[test]
+fn objects_of_the_s3_encryption_client_are_written_by_keys_that_can() {
+    let folder = with_plain();
+    let url = format!("file://{}", folder.path("object").display());
+    let copy = [
+        "cp",
+        "plain",
+        &url,
+        "--format",
+        "s3ec-v3",
+        "--instruction-file",
+    ];
+    let endpoint = format!("endpoint-url = \"http://{}\"", silent_address());
+    let region = "region = \"eu-west-1\"";
+    folder.write(
+        "keyring.toml",
+        entry("aws-kms-discovery", &[region, &endpoint]),
+    );
+    let first = "put a raw-aes, raw-rsa or aws-kms key first";
+    fails(&run(&folder, &copy), 2, &["key 1", "discovery", first]);
+    folder.write(
+        "keyring.toml",
+        entry("aws-kms-rsa", &[&key_id(ARN), &endpoint]),
+    );
+    fails(&run(&folder, &copy), 2, &["key 1", "of this type", first]);
+    folder.write("keyring.toml", entry("aws-kms", &[&key_id(ARN), &endpoint]));
+    fails(&run(&folder, &copy), 5, &["kms:GenerateDataKey", ARN]);
+}
+
+#[test]
+fn keys_check_says_what_each_key_can_do() {
+    let folder = Folder::new();
+    folder
+        .run(&["keygen", "rsa", "--bits", "2048", "--out", "rsa.pem"])
+        .succeeds();
+    for name in ["mine", "theirs"] {
+        let file = format!("{name}.pem");
+        folder
+            .run(&["keygen", "ec", "--curve", "p384", "--out", &file])
+            .succeeds();
+    }
+    let rsa = [
+        "namespace = \"acme\"",
+        "name = \"escrow\"",
+        "padding = \"oaep-sha256\"",
+    ];
+    let public = "public-key-file = \"rsa.pem.pub.pem\"";
+    let private = "private-key-file = \"rsa.pem\"";
+    let curve = "curve = \"p384\"";
+    let theirs = "peer-public-key-file = \"theirs.pem.pub.pem\"";
+    let keyring = [
+        raw_aes("a", "key-file = \"a.key\""),
+        entry("raw-rsa", &[&rsa[..], &[public]].concat()),
+        entry("raw-rsa", &[&rsa[..], &[private]].concat()),
+        entry("raw-ecdh", &["scheme = \"ephemeral\"", curve, theirs]),
+        entry(
+            "raw-ecdh",
+            &[
+                "scheme = \"discovery\"",
+                curve,
+                "private-key-file = \"theirs.pem\"",
+            ],
+        ),
+        entry(
+            "raw-ecdh",
+            &[
+                "scheme = \"discovery\"",
+                curve,
+                "private-key-file = \"mine.pem\"",
+            ],
+        ),
+    ];
+    folder.write("keyring.toml", keyring.concat());
+    let text = String::from_utf8(run(&folder, &["keys", "check"]).stdout).unwrap();
+    let mut lines = text.lines();
+    let mut words = || lines.next().unwrap().split_whitespace().collect::<Vec<_>>();
+    let heading = ["#", "type", "generate", "encrypt", "decrypt", "name"];
+    assert_eq!(words(), heading);
+    assert_eq!(words(), ["1", "raw-aes", "ok", "ok", "ok", "acme/a"]);
+    assert_eq!(words(), ["2", "raw-rsa", "ok", "ok", "n/a", "acme/escrow"]);
+    assert_eq!(words(), ["3", "raw-rsa", "n/a", "n/a", "ok", "acme/escrow"]);
+    assert_eq!(words()[..5], ["4", "raw-ecdh", "ok", "ok", "n/a"]);
+    assert_eq!(words()[..5], ["5", "raw-ecdh", "n/a", "n/a", "ok"]);
+    assert_eq!(words()[..5], ["6", "raw-ecdh", "n/a", "n/a", "untried"]);
+    for reason in [
+        "key 2: decrypt: n/a: it has no private key; give \"private-key-file\"",
+        "key 3: generate, encrypt: n/a: it has no public key",
+        "key 4: decrypt: n/a: scheme \"ephemeral\"",
+        "key 6: decrypt: untried: no key of the file wrapped anything that it takes for its own",
+    ] {
+        assert!(text.contains(reason), "no {reason:?} in {text}");
+    }
+}
+
+#[test]
+fn keys_check_tells_programs_the_same() {
+    let folder = Folder::new();
+    let endpoint = format!("endpoint-url = \"http://{}\"", silent_address());
+    let keyring = raw_aes("a", "key-file = \"a.key\"");
+    folder.write("keyring.toml", &keyring);
+    let check = [
+        "--output",
+        "json",
+        "keys",
+        "check",
+        "--context",
+        "tenant=acme",
+    ];
+    let output = run(&folder, &check);
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ok = json!({ "result": "ok" });
+    let first = json!({
+        "number": 1,
+        "type": "raw-aes",
+        "name": "acme/a",
+        "generate": ok,
+        "encrypt": ok,
+        "decrypt": ok,
+    });
+    assert_eq!(
+        shown,
+        json!({ "command": "keys check", "keys": [first], "failed": 0 })
+    );
+
+    let unreachable = entry("aws-kms", &[&key_id(ARN), &endpoint]);
+    folder.write("keyring.toml", keyring + &unreachable);
+    let output = run(&folder, &check);
+    fails(&output, 1, &["\"kind\":\"some\"", "1 of 2 keys failed"]);
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&shown["failed"], &shown["keys"][0]), (&1.into(), &first));
+    let second = &shown["keys"][1];
+    assert_eq!(second["name"], ARN);
+    for (tried, call) in [
+        ("generate", "kms:GenerateDataKey"),
+        ("encrypt", "kms:Encrypt"),
+    ] {
+        assert_eq!(second[tried]["result"], "no");
+        let reason = second[tried]["reason"].as_str().unwrap();
+        assert!(
+            reason.contains(call) && reason.contains("eu-west-1"),
+            "{reason}"
+        );
+    }
+    assert_eq!(second["decrypt"]["result"], "untried");
+}
+
+#[test]
+fn branch_keys_need_an_entry_that_has_them() {
+    let folder = Folder::new();
+    let version = ["keys", "version", "--id", "acme"];
+    fails(
+        &run(&folder, &version),
+        2,
+        &["no key of type aws-kms-hierarchy", "add one"],
+    );
+    let create = ["keys", "create", "--entry", "1"];
+    fails(
+        &run(&folder, &create),
+        2,
+        &["--entry 1", "has no branch keys"],
+    );
+    let create = ["keys", "create-table", "--entry", "2"];
+    fails(&run(&folder, &create), 2, &["--entry 2", "has 1 keys"]);
+    let fields = [
+        "table = \"keys\"",
+        &format!("kms-key-arn = {ARN:?}"),
+        "branch-key-from-context = \"tenant\"",
+        "cache-max-age = \"10m\"",
+        &format!("endpoint-url = \"http://{}\"", silent_address()),
+    ];
+    let hierarchy = entry("aws-kms-hierarchy", &fields);
+    folder.write("keyring.toml", hierarchy.repeat(2));
+    fails(&run(&folder, &version), 2, &["several keys", "--entry"]);
+    folder.write("keyring.toml", hierarchy);
+    fails(
+        &run(&folder, &version),
+        5,
+        &["dynamodb:GetItem", "table keys", "eu-west-1"],
+    );
+    let unnamed = ["keys", "create", "--id", "acme"];
+    fails(
+        &run(&folder, &unnamed),
+        2,
+        &["whose id is given", "at least one pair"],
+    );
+    // Without the pair that names the branch key there is none to try.
+    let output = run(&folder, &["keys", "check"]);
+    fails(&output, 1, &["1 of 1 keys failed"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("generate") && text.contains("\"tenant\""),
+        "{text}"
+    );
+}
