@@ -449,15 +449,7 @@ fn rsa_keys_of_kms_encrypt_by_a_file_without_a_call() {
 #[test]
 fn objects_of_the_s3_encryption_client_are_written_by_keys_that_can() {
     let folder = with_plain();
-    let url = format!("file://{}", folder.path("object").display());
-    let copy = [
-        "cp",
-        "plain",
-        &url,
-        "--format",
-        "s3ec-v3",
-        "--instruction-file",
-    ];
+    let copy = ["cp", "plain", "memory:///x", "--format", "s3ec-v3"];
     let endpoint = format!("endpoint-url = \"http://{}\"", silent_address());
     let region = "region = \"eu-west-1\"";
     folder.write(
