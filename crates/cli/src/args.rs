@@ -26,9 +26,9 @@ use crate::place::Place;
 #[derive(Debug, Parser)]
 #[command(name = "envelope", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 finished, some objects failed; 2 usage or configuration; 3 no key of the keyring \
-    opens it; 4 not authentic: tampered, truncated, wrong context, policy violation; 5 the store \
-    or the disk failed; 130 interrupted."
+    after_help = "Exit codes: 0 done; 1 finished, some objects or keys failed; 2 usage or configuration; 3 no key of the keyring \
+    opens it; 4 not authentic: tampered, truncated, wrong context, policy violation; 5 the store, \
+    the disk or a key service failed; 130 interrupted."
 )]
 pub(crate) struct Args {
     /// The keyring file: which keys encrypt and decrypt

@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     unreachable_pub,
     dead_code,
     reason = "a test stops at the first surprise, and shares helpers with others"
@@ -9,7 +10,7 @@
 
 mod support;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::net::TcpListener;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -426,6 +427,84 @@ fn no_service_is_asked_before_its_key_is_needed() {
     let output = run(&folder, &["decrypt", "sealed", "-"]);
     assert_eq!(output.stdout, b"text", "{}", errors(&output));
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+/// What the first request says that comes to the listener.
+fn first_request(listener: &TcpListener) -> String {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut text = Vec::new();
+    while !text.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+        let mut bytes = [0; 4096];
+        let length = stream.read(&mut bytes).unwrap();
+        assert_ne!(length, 0, "the request ends early");
+        text.extend_from_slice(&bytes[..length]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn an_entry_goes_before_the_environment() {
+    let folder = with_plain();
+    folder.write(
+        "config",
+        "[profile other]\nregion = us-west-1\naws_access_key_id = of-the-profile\naws_secret_access_key = x\n",
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (alias, endpoint) = (key_id("alias/x"), format!("endpoint-url = {url:?}"));
+    let silent = format!("http://{}", silent_address());
+    let cases = [
+        // Fields, the environment's address, and who signs for which region.
+        (vec![&*alias], &url, "environment/", "/eu-north-1/"),
+        (
+            vec![&alias, "region = \"eu-west-3\""],
+            &url,
+            "environment/",
+            "/eu-west-3/",
+        ),
+        (vec![&*key_id(ARN)], &url, "environment/", "/eu-west-1/"),
+        (
+            vec![&alias, "profile = \"other\""],
+            &url,
+            "of-the-profile/",
+            "/eu-north-1/",
+        ),
+        (
+            vec![&alias, &endpoint],
+            &silent,
+            "environment/",
+            "/eu-north-1/",
+        ),
+    ]
+    .map(|(fields, address, signer, region)| (entry("aws-kms", &fields), address, signer, region));
+    for (entry, address, signer, region) in cases {
+        folder.write("keyring.toml", &entry);
+        let arguments = ["--keyring", "keyring.toml", "encrypt", "plain", "sealed"];
+        let mut child = folder
+            .command(&arguments)
+            .env_clear()
+            .env("HOME", folder.path(""))
+            .env("AWS_CONFIG_FILE", folder.path("config"))
+            .env("AWS_ACCESS_KEY_ID", "environment")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_REGION", "eu-north-1")
+            .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+            .env("AWS_ENDPOINT_URL_KMS", address)
+            .spawn()
+            .unwrap();
+        let request = first_request(&listener);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let signed = request
+            .lines()
+            .find(|line| line.starts_with("authorization:"));
+        let signed = signed.unwrap();
+        assert!(
+            signed.contains(&format!("Credential={signer}")),
+            "{entry}: {signed}"
+        );
+        assert!(signed.contains(region), "{entry}: {signed}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
@@ -52,35 +53,43 @@ impl<'a> Opening<'a> {
 }
 
 async fn load(settings: &AwsSettings) -> Result<SdkConfig, String> {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(
-        TimeoutConfig::builder()
-            .connect_timeout(CONNECTING)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(CALL)
-            .build(),
-    );
-    let mut profile_region = ProfileFileRegionProvider::builder();
+    let region = region(settings).await.ok_or(
+        "field \"region\": nothing names a region; give it here, in AWS_REGION or in the profile",
+    )?;
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECTING)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(CALL);
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .timeout_config(timeouts.build())
+        .region(region.clone());
     if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
-        profile_region = profile_region.profile_name(profile);
+        // Before credentials of the environment, which go first otherwise.
+        let provider = ProviderConfig::without_region().with_region(Some(region));
+        let credentials = ProfileFileCredentialsProvider::builder()
+            .configure(&provider)
+            .profile_name(profile);
+        loader = loader
+            .profile_name(profile)
+            .credentials_provider(credentials.build());
     }
     if let Some(url) = settings.endpoint_url()? {
         loader = loader.endpoint_url(url);
     }
-    loader = match &settings.region {
-        Some(region) => loader.region(Region::new(region.clone())),
-        // Not the default chain: that would ask the network when nothing else knows.
-        None => loader.region(
-            RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-                .or_else(profile_region.build()),
-        ),
-    };
-    let config = loader.load().await;
-    match config.region() {
-        Some(_) => Ok(config),
-        None => Err(
-            "field \"region\": nothing names a region; give it here, in AWS_REGION or in the profile"
-                .to_owned(),
-        ),
+    Ok(loader.load().await)
+}
+
+/// Not by the SDK's default chain: that would ask the network when nothing else knows.
+async fn region(settings: &AwsSettings) -> Option<Region> {
+    if let Some(region) = &settings.region {
+        return Some(Region::new(region.clone()));
     }
+    let mut profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = &settings.profile {
+        profile = profile.profile_name(name);
+    }
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(profile.build())
+        .region()
+        .await
 }
