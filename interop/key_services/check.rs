@@ -30,3 +30,10 @@ pub(crate) fn refused<T, E: std::fmt::Display>(
     }
     Ok(text)
 }
+
+/// Says what is not checked over a service, as it only pretends to do it.
+pub(crate) fn left_out(service: &str, reasons: &[&str]) {
+    for reason in reasons {
+        println!("{service}: left out: {reason}");
+    }
+}

@@ -1,9 +1,23 @@
-//! Runs keyrings over real key services, one after the other: `keys TOOLS [SERVICE…]`.
+//! Runs keyrings over real key services, one after the other, and exchanges messages with Python's AWS
+//! Encryption SDK over those that it has keyrings for: `keys TOOLS [SERVICE…]`.
 //! `interop/run-key-services` installs the tools and calls it.
 
+mod branch_key_items;
+mod branch_key_races;
+mod branch_keys;
+mod cached;
 mod check;
+mod emulator;
+mod exchange;
+mod key_description;
+mod messages;
+mod ministack;
+mod moto;
+#[path = "../moto_server.rs"]
+mod moto_server;
 mod openbao;
 mod outages;
+mod peer;
 #[path = "../selection.rs"]
 mod selection;
 #[path = "../stores/server.rs"]
@@ -17,7 +31,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 /// Every service, in the order of the run.
-const SERVICES: [&str; 1] = ["openbao"];
+const SERVICES: [&str; 3] = ["openbao", "moto", "ministack"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,6 +56,8 @@ async fn run(arguments: &[String]) -> Result<()> {
 async fn check_service(service: &str, tools: &Path) -> Result<()> {
     match service {
         "openbao" => openbao::check(tools).await,
+        "moto" => moto::check(tools).await,
+        "ministack" => ministack::check(tools).await,
         other => bail!("no service {other:?}"),
     }
 }

@@ -5,6 +5,8 @@ mod exchange;
 mod form;
 mod keys;
 mod moto;
+#[path = "../moto_server.rs"]
+mod moto_server;
 mod object;
 mod ours;
 mod party;

@@ -7,48 +7,27 @@ use object_store::ClientOptions;
 use object_store::aws::AmazonS3Builder;
 use object_store::client::{HttpConnector, HttpRequestBody, HttpResponse, ReqwestConnector};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::process::Command;
 
-use crate::server::{Server, free_addresses};
+use crate::moto_server::{KEY_ID, MotoServer, SECRET};
 
 /// The bucket of every object.
 pub(crate) const BUCKET: &str = "peers";
-/// Any identity will do.
-pub(crate) const KEY_ID: &str = "testkey";
-/// Its secret.
-pub(crate) const SECRET: &str = "testsecret";
 /// Where the servers pretend to be.
 pub(crate) const REGION: &str = "us-east-1";
 
 /// Emulates S3 and KMS, with a bucket.
 pub(crate) struct Moto {
     pub(crate) endpoint: String,
-    server: Server,
-    /// Lives as long as the server.
-    _folder: TempDir,
+    server: MotoServer,
 }
 
 impl Moto {
     pub(crate) async fn start(tools: &Path) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let [address] = free_addresses()?;
-        let endpoint = format!("http://{address}");
-        let mut command = Command::new(tools.join("python/bin/moto_server"));
-        command
-            .args(["--host", &address.ip().to_string()])
-            .args(["--port", &address.port().to_string()]);
-        let ready = format!("{endpoint}/moto-api/");
-        let server =
-            Server::start("moto", command, folder.path(), &ready, &client_options()).await?;
-        let moto = Self {
-            endpoint,
-            server,
-            _folder: folder,
-        };
-        let bucket = Request::put(format!("{}/{BUCKET}", moto.endpoint));
+        let server = MotoServer::start(tools).await?;
+        let endpoint = server.endpoint.clone();
+        let bucket = Request::put(format!("{endpoint}/{BUCKET}"));
         send(bucket.body(HttpRequestBody::empty())?).await?;
-        Ok(moto)
+        Ok(Self { endpoint, server })
     }
 
     /// Makes a KMS key and returns its id.
@@ -82,7 +61,7 @@ impl Moto {
     }
 
     pub(crate) async fn stop(self) -> Result<()> {
-        self.server.kill().await
+        self.server.stop().await
     }
 }
 

@@ -14,7 +14,8 @@ use object_store::{
 
 use crate::form::{Form, Format, Wrap};
 use crate::keys::Keys;
-use crate::moto::{KEY_ID, Moto, REGION, SECRET};
+use crate::moto::{Moto, REGION};
+use crate::moto_server::{KEY_ID, SECRET};
 use crate::object::{Object, Opened, PART_SIZE, Pairs, Reading, pairs, plaintext};
 use crate::rotation::SECOND_SUFFIX;
 

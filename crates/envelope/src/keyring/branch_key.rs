@@ -93,7 +93,11 @@ impl BranchKey {
         self.cipher(&salt)?
             .seal_to(iv, &aad, data_key.expose(), &mut wrapped, &mut tag)?;
         let ciphertext = [&salt[..], &iv, &self.version, &wrapped, &tag].concat();
-        Ok(EncryptedDataKey::new(Self::PROVIDER_ID, &*self.id, ciphertext))
+        Ok(EncryptedDataKey::new(
+            Self::PROVIDER_ID,
+            &*self.id,
+            ciphertext,
+        ))
     }
 
     /// Why the wrapped key is not one of this branch key's.

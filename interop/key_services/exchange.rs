@@ -1,0 +1,230 @@
+use anyhow::{Context, Result, anyhow, ensure};
+use envelope::{AlgorithmSuite, EncryptionContext, Error, ErrorKind};
+
+use crate::check::{check as one, refused};
+use crate::emulator::{Emulator, OTHER_REGION, REGION};
+use crate::key_description::KeyDescription;
+use crate::messages::{UNSIGNED, not_opened, opening, opens, seal};
+use crate::peer::Peer;
+
+/// A keyring that writes, and those that read what it wrote.
+pub(crate) struct Exchange {
+    pub(crate) writer: KeyDescription,
+    pub(crate) readers: Vec<KeyDescription>,
+}
+
+impl Exchange {
+    /// Reads with what it writes with, too.
+    pub(crate) fn new(
+        description: impl Fn() -> KeyDescription,
+        others: impl IntoIterator<Item = KeyDescription>,
+    ) -> Self {
+        Self {
+            writer: description(),
+            readers: std::iter::once(description()).chain(others).collect(),
+        }
+    }
+}
+
+/// What every KMS can: symmetric keys of two regions.
+pub(crate) async fn symmetric(kms: &Emulator) -> Result<Vec<Exchange>> {
+    use KeyDescription::{
+        Discovery, DiscoveryMulti, Multi, MultiRegion, MultiRegionDiscovery,
+        MultiRegionDiscoveryMulti, MultiRegionMulti, Strict,
+    };
+    let here = kms.symmetric_key(REGION).await?;
+    let there = kms.symmetric_key(OTHER_REGION).await?;
+    let both = [here.clone(), there.clone()];
+    // The region of the generator comes last.
+    let regions = [OTHER_REGION, REGION];
+    Ok(vec![
+        Exchange::new(
+            || Strict(here.clone()),
+            [
+                MultiRegion(here.clone()),
+                Multi([there.clone(), here.clone()]),
+                Discovery(REGION),
+                MultiRegionDiscovery(REGION),
+                DiscoveryMulti(regions),
+            ],
+        ),
+        Exchange::new(
+            || Multi(both.clone()),
+            [
+                Strict(here.clone()),
+                Strict(there.clone()),
+                DiscoveryMulti(regions),
+                MultiRegionDiscovery(OTHER_REGION),
+            ],
+        ),
+        Exchange::new(
+            || MultiRegionMulti(both.clone()),
+            [
+                MultiRegion(here.clone()),
+                Strict(there.clone()),
+                Discovery(OTHER_REGION),
+                MultiRegionDiscoveryMulti([REGION, OTHER_REGION]),
+            ],
+        ),
+    ])
+}
+
+/// None, beyond ASCII, and several pairs.
+pub(crate) fn contexts() -> Result<[EncryptionContext; 3]> {
+    Ok([
+        EncryptionContext::default(),
+        EncryptionContext::new([("straße", "東京"), ("\u{1D122}", "\u{FF5E}"), ("leer", "")])?,
+        EncryptionContext::new([("tenant", "acme"), ("Kind", "invoice"), ("a", "1")])?,
+    ])
+}
+
+/// Under every suite, each message of ours is read by us and by Python, and each of Python's by us;
+/// and both refuse to read one under another context.
+pub(crate) async fn check(
+    kms: &Emulator,
+    peer: &mut Peer,
+    what: &str,
+    exchanges: &[Exchange],
+) -> Result<()> {
+    let name = |check: &str| format!("{what}: {check}");
+    one(kms.name, &name("round trips"), async {
+        let counts = round_trips(kms, exchanges).await?;
+        Ok(counts.to_string())
+    })
+    .await?;
+    one(kms.name, &name("Python reads ours"), async {
+        let counts = peer_reads(kms, peer, exchanges).await?;
+        Ok(counts.to_string())
+    })
+    .await?;
+    one(kms.name, &name("we read Python's"), async {
+        let counts = peer_writes(kms, peer, exchanges).await?;
+        Ok(counts.to_string())
+    })
+    .await?;
+    one(kms.name, &name("another context, both sides"), async {
+        let refusals = other_contexts(kms, peer, exchanges).await?;
+        Ok(format!("{refusals} refusals"))
+    })
+    .await
+}
+
+/// What was done.
+#[derive(Default)]
+struct Counts {
+    messages: usize,
+    readings: usize,
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} messages, {} readings", self.messages, self.readings)
+    }
+}
+
+/// Each exchange with every suite that it serves and every context.
+fn cases(exchanges: &[Exchange]) -> Result<Vec<(&Exchange, AlgorithmSuite, EncryptionContext)>> {
+    let mut cases = Vec::new();
+    for exchange in exchanges {
+        let suites = AlgorithmSuite::ALL.into_iter();
+        for suite in suites.filter(|suite| exchange.writer.serves(*suite)) {
+            for context in contexts()? {
+                cases.push((exchange, suite, context));
+            }
+        }
+    }
+    Ok(cases)
+}
+
+async fn round_trips(kms: &Emulator, exchanges: &[Exchange]) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for (exchange, suite, context) in cases(exchanges)? {
+        let message = seal(&*exchange.writer.keyring(kms)?, suite, &context).await?;
+        counts.messages += 1;
+        for reader in &exchange.readers {
+            let keyring = reader.keyring(kms)?;
+            let opened = opens(&*keyring, &message, suite, &context).await;
+            opened.with_context(|| format!("{suite}, {keyring:?}"))?;
+            counts.readings += 1;
+        }
+    }
+    Ok(counts)
+}
+
+async fn peer_reads(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for (exchange, suite, context) in cases(exchanges)? {
+        let message = seal(&*exchange.writer.keyring(kms)?, suite, &context).await?;
+        counts.messages += 1;
+        for reader in &exchange.readers {
+            let reader = reader.to_json(kms);
+            let opened = peer.opens(&reader, &message, suite, &context).await?;
+            opened.map_err(|refusal| anyhow!("{suite}, {reader}: {refusal}"))?;
+            counts.readings += 1;
+        }
+    }
+    Ok(counts)
+}
+
+async fn peer_writes(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for (exchange, suite, context) in cases(exchanges)? {
+        let writer = exchange.writer.to_json(kms);
+        let message = peer.seal(&writer, suite, &context).await?;
+        let message = message.map_err(|refusal| anyhow!("{suite}, {writer}: {refusal}"))?;
+        counts.messages += 1;
+        for reader in &exchange.readers {
+            let keyring = reader.keyring(kms)?;
+            let opened = opens(&*keyring, &message, suite, &context).await;
+            opened.with_context(|| format!("{suite}, {keyring:?}"))?;
+            counts.readings += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// A stored pair with another value is found out before KMS is asked, a pair that is not stored only
+/// by what unwraps.
+async fn other_contexts(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<usize> {
+    let written = EncryptionContext::new([("tenant", "acme")])?;
+    let wrong = EncryptionContext::new([("tenant", "other")])?;
+    let additional = EncryptionContext::new([("tenant", "acme"), ("kind", "invoice")])?;
+    let mut refusals = 0;
+    for exchange in exchanges {
+        let keyring = exchange.writer.keyring(kms)?;
+        let description = exchange.writer.to_json(kms);
+        let ours = seal(&*keyring, UNSIGNED, &written).await?;
+        let theirs = peer.seal(&description, UNSIGNED, &written).await?;
+        let theirs = theirs.map_err(anyhow::Error::msg)?;
+        for message in [ours, theirs] {
+            let options = opening().expect_context(wrong.clone());
+            let error = envelope::decrypt(&*keyring, &message, &options).await.err();
+            ensure!(
+                matches!(&error, Some(Error::ContextMismatch { key }) if key == "tenant"),
+                "{error:?}"
+            );
+            let options = opening().expect_context(additional.clone());
+            let part = match exchange.writer {
+                KeyDescription::Rsa { .. } => "wrapped under another encryption context",
+                KeyDescription::Hierarchical { .. } => "another encryption context, or tampered",
+                _ => "InvalidCiphertextException: wrapped under another encryption context",
+            };
+            let kind = ErrorKind::NotAuthentic;
+            not_opened(&*keyring, &message, &options, kind, &["failed", part]).await?;
+            let answer = peer.opens(&description, &message, UNSIGNED, &wrong).await?;
+            refused(answer, &["does not match reproduced encryption context"])?;
+            let answer = peer
+                .opens(&description, &message, UNSIGNED, &additional)
+                .await?;
+            let part = match exchange.writer {
+                KeyDescription::Rsa { .. } => "context digest does not match",
+                KeyDescription::Hierarchical { .. } => "AwsCryptographicPrimitives",
+                // Of an error of KMS it says no more.
+                _ => "ComAmazonawsKms",
+            };
+            refused(answer, &[part])?;
+            refusals += 4;
+        }
+    }
+    Ok(refusals)
+}
