@@ -18,6 +18,7 @@ use crate::moto_server::{KEY_ID, SECRET};
 use crate::openbao::{MOUNT, OpenBao};
 
 const PLAINTEXT: &[u8] = b"for whoever may use the key";
+const ENCRYPT: [&str; 3] = ["encrypt", "plain", "sealed"];
 const CONTEXT: [&str; 2] = ["--context", "tenant=acme"];
 /// RSA keys of KMS serve no suite with a signature.
 const UNSIGNED: [&str; 2] = ["--suite", "0478"];
@@ -42,9 +43,7 @@ pub(crate) async fn check_moto(kms: &Emulator) -> Result<()> {
         }
         program.round_trip(&own, &own, &CONTEXT).await?;
         program.refuses_another_context(&own).await?;
-        program
-            .fails(2, "encrypts nothing", &encrypt(&discovery))
-            .await?;
+        program.refuses(&discovery, 2, "encrypts nothing").await?;
         Ok("4 pairs of keyrings".to_owned())
     };
     one(kms.name, "program: messages", checked).await?;
@@ -194,7 +193,7 @@ pub(crate) async fn check_ministack(kms: &Emulator) -> Result<()> {
             program.round_trip(writer, reader, &CONTEXT).await?;
         }
         let strict = program.keyring("strict", &[entry("aws-kms", &[key_id(&replica)])])?;
-        program.run(&here, &encrypt(&here)).await?;
+        program.run(&here, &ENCRYPT).await?;
         let opened = program.output(&strict, &["decrypt", "sealed", "-"]).await?;
         refused(&opened, 3, "skipped: another key")?;
         Ok("both ways, and by discovery".to_owned())
@@ -207,7 +206,7 @@ pub(crate) async fn check_ministack(kms: &Emulator) -> Result<()> {
             let keyring = program.keyring("rsa", &[entry("aws-kms-rsa", &fields)])?;
             let options = [&CONTEXT[..], &UNSIGNED].concat();
             program.round_trip(&keyring, &keyring, &options).await?;
-            program.fails(2, "signature", &encrypt(&keyring)).await?;
+            program.refuses(&keyring, 2, "signature").await?;
         }
         Ok("public key fetched".to_owned())
     };
@@ -288,9 +287,7 @@ pub(crate) async fn check_openbao(bao: &OpenBao) -> Result<()> {
         }
         let unfit = transit("derived", "token", "associated-data");
         let unfit = program.keyring("unfit", &[unfit])?;
-        program
-            .fails(5, "the key is derived", &encrypt(&unfit))
-            .await?;
+        program.refuses(&unfit, 2, "the key is derived").await?;
         Ok("both bindings".to_owned())
     };
     one(name, "program: messages", checked).await?;
@@ -349,7 +346,7 @@ impl<'a> Program<'a> {
 
     /// Encrypts under one keyring file to `sealed`, and decrypts under another.
     async fn round_trip(&self, writer: &str, reader: &str, options: &[&str]) -> Result<()> {
-        let encrypt = [&["encrypt", "plain", "sealed"], options].concat();
+        let encrypt = [&ENCRYPT, options].concat();
         self.run(writer, &encrypt).await?;
         let opened = self.run(reader, &["decrypt", "sealed", "-"]).await?;
         ensure!(opened == PLAINTEXT, "{writer}, {reader}: altered");
@@ -416,8 +413,9 @@ impl<'a> Program<'a> {
         Ok(output.stdout)
     }
 
-    async fn fails(&self, code: i32, text: &str, arguments: &[&str]) -> Result<()> {
-        refused(&self.output("", arguments).await?, code, text)
+    /// Encrypting ends with this code and this text.
+    async fn refuses(&self, keyring: &str, code: i32, text: &str) -> Result<()> {
+        refused(&self.output(keyring, &ENCRYPT).await?, code, text)
     }
 
     async fn output(&self, keyring: &str, arguments: &[&str]) -> Result<Output> {
@@ -432,10 +430,6 @@ impl<'a> Program<'a> {
         let output = command.output().await;
         output.context("cannot start the program")
     }
-}
-
-fn encrypt(keyring: &str) -> [&str; 5] {
-    ["--keyring", keyring, "encrypt", "plain", "sealed"]
 }
 
 fn entry(kind: &str, fields: &[String]) -> String {
