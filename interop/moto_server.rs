@@ -25,8 +25,9 @@ impl MotoServer {
         let folder = tempfile::tempdir()?;
         let [address] = free_addresses()?;
         let endpoint = format!("http://{address}");
-        let mut command = Command::new(tools.join("python/bin/moto_server"));
+        let mut command = Command::new(tools.join("python/bin/python"));
         command
+            .arg("interop/moto_server.py")
             .args(["--host", &address.ip().to_string()])
             .args(["--port", &address.port().to_string()]);
         let ready = format!("{endpoint}/moto-api/");

@@ -1,5 +1,6 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::expiring_cache::ExpiringCache;
@@ -15,9 +16,7 @@ pub(crate) type CacheId = [u8; 48];
 /// an entry is asked for and whenever a new one is fetched, not by a timer. Source: AWS Encryption
 /// SDK specification, "Local Cryptographic Materials Cache".
 #[derive(Clone)]
-pub struct MaterialsCache(Arc<Inner>);
-
-struct Inner {
+pub struct MaterialsCache {
     encryption: MaterialsById<CachedEncryption>,
     decryption: MaterialsById<DecryptionMaterials>,
 }
@@ -30,28 +29,43 @@ impl MaterialsCache {
     /// # Errors
     /// [`Error::InvalidOption`] for a capacity of 0.
     pub fn new(capacity: usize) -> Result<Self> {
-        Ok(Self(Arc::new(Inner {
+        Ok(Self {
             encryption: ExpiringCache::new(capacity)?,
             decryption: ExpiringCache::new(capacity)?,
-        })))
+        })
+    }
+
+    /// As [`new`](Self::new), with another clock than the system's monotonic one: it says how long ago
+    /// any fixed moment was.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_clock(
+        capacity: usize,
+        clock: impl Fn() -> Duration + Clone + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Ok(Self {
+            encryption: ExpiringCache::with_clock(capacity, clock.clone())?,
+            decryption: ExpiringCache::with_clock(capacity, clock)?,
+        })
     }
 
     /// How often cached materials were used again.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.0.encryption.hits() + self.0.decryption.hits()
+        self.encryption.hits() + self.decryption.hits()
     }
 
     /// How often materials had to be fetched.
     #[must_use]
     pub fn misses(&self) -> u64 {
-        self.0.encryption.misses() + self.0.decryption.misses()
+        self.encryption.misses() + self.decryption.misses()
     }
 
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.encryption.len() + self.0.decryption.len()
+        self.encryption.len() + self.decryption.len()
     }
 
     /// Whether there are no entries.
@@ -62,16 +76,16 @@ impl MaterialsCache {
 
     /// Forgets every entry.
     pub fn clear(&self) {
-        self.0.encryption.clear();
-        self.0.decryption.clear();
+        self.encryption.clear();
+        self.decryption.clear();
     }
 
     pub(crate) fn encryption(&self) -> &MaterialsById<CachedEncryption> {
-        &self.0.encryption
+        &self.encryption
     }
 
     pub(crate) fn decryption(&self) -> &MaterialsById<DecryptionMaterials> {
-        &self.0.decryption
+        &self.decryption
     }
 }
 

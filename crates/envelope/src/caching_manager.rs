@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use web_time::Instant;
 
 use crate::cache::{Allowance, CacheId, CachedEncryption, MaterialsCache};
 use crate::crypto::{digest, random};
@@ -111,12 +110,11 @@ impl CacheLimits {
 /// # Ok::<(), envelope::Error>(())
 /// ```
 pub struct CachingManager {
-    inner: Box<dyn MaterialsManager>,
+    inner: Arc<dyn MaterialsManager>,
     cache: MaterialsCache,
     limits: CacheLimits,
     lifetime: Lifetime,
     partition: Vec<u8>,
-    clock: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
 impl CachingManager {
@@ -130,12 +128,11 @@ impl CachingManager {
         limits: CacheLimits,
     ) -> Result<Self> {
         Ok(Self {
-            inner: Box::new(inner),
+            inner: Arc::new(inner),
             cache,
             limits,
             lifetime: limits.check()?,
             partition: random::random_bytes::<16>()?.to_vec(),
-            clock: Arc::new(monotonic_clock()),
         })
     }
 
@@ -145,15 +142,6 @@ impl CachingManager {
     pub fn with_partition(self, partition: impl Into<String>) -> Self {
         let partition = partition.into().into_bytes();
         Self { partition, ..self }
-    }
-
-    /// Takes the time from `clock`: how long ago any fixed moment was. Managers that share a
-    /// partition must share the moment too. Default: a monotonic clock, from the first manager
-    /// of the process on.
-    #[must_use]
-    pub fn with_clock(self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        let clock = Arc::new(clock);
-        Self { clock, ..self }
     }
 
     fn encryption_id(&self, request: EncryptionRequest<'_>) -> CacheId {
@@ -200,15 +188,6 @@ fn id<const N: usize>(fields: [&[u8]; N]) -> CacheId {
     digest::sha384(parts.flat_map(|(length, field)| [length.as_slice(), field]))
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one clock of this crate; tests put their own in its place"
-)]
-fn monotonic_clock() -> impl Fn() -> Duration + Send + Sync {
-    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    || START.elapsed()
-}
-
 #[async_trait]
 impl MaterialsManager for CachingManager {
     async fn encryption_materials(
@@ -219,22 +198,34 @@ impl MaterialsManager for CachingManager {
         let (true, Some(bytes)) = (shared, request.plaintext_length) else {
             return self.inner.encryption_materials(request).await;
         };
-        let Some(left) = self.limits.allowance().after(bytes) else {
-            return self.inner.encryption_materials(request).await;
-        };
-        let fetch = async {
-            self.cache.decryption().drop_expired((self.clock)());
-            let materials = self.inner.encryption_materials(request).await?;
-            // The inner manager may have chosen a suite whose data keys are not shared by itself.
-            let shared = materials.suite.shares_data_keys();
-            let kept = shared.then(|| CachedEncryption::new(materials.share(), left));
-            Ok((kept, materials))
+        match self.limits.allowance().after(bytes) {
+            // A data key with nothing left for another message need not be kept.
+            None | Some(Allowance { messages: 0, .. }) => {
+                return self.inner.encryption_materials(request).await;
+            }
+            Some(_) => {}
+        }
+        let fetch = || {
+            let (inner, cache) = (Arc::clone(&self.inner), self.cache.clone());
+            let (context, limits) = (request.context.clone(), self.limits);
+            async move {
+                cache.decryption().drop_expired();
+                let request = EncryptionRequest {
+                    context: &context,
+                    ..request
+                };
+                let materials = inner.encryption_materials(request).await?;
+                // The inner manager may have chosen a suite whose data keys are not shared by itself.
+                let allowance = match materials.suite.shares_data_keys() {
+                    true => limits.allowance(),
+                    false => Allowance { messages: 1, bytes },
+                };
+                Ok(CachedEncryption::new(materials, allowance))
+            }
         };
         let take = |kept: &CachedEncryption| kept.take(bytes);
         let (id, cache) = (self.encryption_id(request), self.cache.encryption());
-        cache
-            .value(&id, &*self.clock, self.lifetime, take, fetch)
-            .await
+        cache.value(&id, self.lifetime, take, fetch).await
     }
 
     async fn decryption_materials(
@@ -244,16 +235,25 @@ impl MaterialsManager for CachingManager {
         if !request.suite.derives_key() {
             return self.inner.decryption_materials(request).await;
         }
-        let fetch = async {
-            self.cache.encryption().drop_expired((self.clock)());
-            let materials = self.inner.decryption_materials(request).await?;
-            Ok((Some(materials.share()), materials))
+        let fetch = || {
+            let (inner, cache) = (Arc::clone(&self.inner), self.cache.clone());
+            let context = request.context.clone();
+            let expected_context = request.expected_context.clone();
+            let keys = request.encrypted_data_keys.to_vec();
+            async move {
+                cache.encryption().drop_expired();
+                let request = DecryptionRequest {
+                    context: &context,
+                    expected_context: &expected_context,
+                    encrypted_data_keys: &keys,
+                    ..request
+                };
+                inner.decryption_materials(request).await
+            }
         };
         let take = |kept: &DecryptionMaterials| Some(kept.share());
         let (id, cache) = (self.decryption_id(request), self.cache.decryption());
-        cache
-            .value(&id, &*self.clock, self.lifetime, take, fetch)
-            .await
+        cache.value(&id, self.lifetime, take, fetch).await
     }
 
     async fn wrap_data_key(

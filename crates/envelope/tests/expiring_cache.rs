@@ -11,18 +11,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use envelope::{Error, ExpiringCache, Lifetime};
+use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::executor::block_on;
-use futures::future::{join, join_all};
+use futures::future::{join, join_all, pending, ready};
 
 const AGE: u64 = 60;
 const GRACE: u64 = 10;
 
+type Answer = Result<u64, &'static str>;
+
 /// A cache, and the time that it is told.
 struct Fixture {
-    cache: ExpiringCache<&'static str, Arc<u64>, &'static str>,
+    cache: ExpiringCache<&'static str, u64, &'static str>,
     lifetime: Lifetime,
-    seconds: AtomicU64,
+    seconds: Arc<AtomicU64>,
     fetched: AtomicU64,
 }
 
@@ -32,10 +35,13 @@ fn lifetime(age: u64) -> Lifetime {
 
 impl Fixture {
     fn new(lifetime: Lifetime) -> Self {
+        let seconds = Arc::new(AtomicU64::new(1000));
+        let clock = Arc::clone(&seconds);
+        let clock = move || Duration::from_secs(clock.load(Ordering::Relaxed));
         Self {
-            cache: ExpiringCache::new(2).unwrap(),
+            cache: ExpiringCache::with_clock(2, clock).unwrap(),
             lifetime,
-            seconds: AtomicU64::new(1000),
+            seconds,
             fetched: AtomicU64::new(0),
         }
     }
@@ -53,33 +59,30 @@ impl Fixture {
         self
     }
 
-    async fn ask_with(
-        &self,
-        key: &'static str,
-        lifetime: Lifetime,
-        answer: impl Future<Output = Result<u64, &'static str>>,
-    ) -> Result<u64, &'static str> {
-        let clock = || Duration::from_secs(self.seconds.load(Ordering::Relaxed));
-        let fetch = async {
-            self.fetched.fetch_add(1, Ordering::Relaxed);
-            let value = answer.await?;
-            Ok((Some(Arc::new(value)), value))
-        };
-        let take = |value: &Arc<u64>| Some(**value);
-        self.cache.value(&key, &clock, lifetime, take, fetch).await
-    }
-
-    async fn ask(
-        &self,
-        key: &'static str,
-        answer: impl Future<Output = Result<u64, &'static str>>,
-    ) -> Result<u64, &'static str> {
+    /// Asks, where the service gives `answer`, at once or later.
+    async fn ask<F>(&self, key: &'static str, answer: F) -> Answer
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
         self.ask_with(key, self.lifetime, answer).await
     }
 
+    async fn ask_with<F>(&self, key: &'static str, lifetime: Lifetime, answer: F) -> Answer
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let answer = Cell::new(Some(answer));
+        let fetch = || {
+            self.fetched.fetch_add(1, Ordering::Relaxed);
+            answer.take().unwrap()
+        };
+        let take = |value: &u64| Some(*value);
+        self.cache.value(&key, lifetime, take, fetch).await
+    }
+
     /// Asks for the one key, where the service answers this.
-    fn now(&self, answer: Result<u64, &'static str>) -> Result<u64, &'static str> {
-        block_on(self.ask("key", async move { answer }))
+    fn now(&self, answer: Answer) -> Answer {
+        block_on(self.ask("key", ready(answer)))
     }
 
     fn fetched(&self) -> u64 {
@@ -110,7 +113,7 @@ fn the_shorter_of_two_lifetimes_counts() {
     let fixture = Fixture::new(lifetime(AGE));
     let ask = |seconds, age, answer| {
         fixture.at(seconds);
-        block_on(fixture.ask_with("key", lifetime(age), async move { Ok(answer) }))
+        block_on(fixture.ask_with("key", lifetime(age), ready(Ok(answer))))
     };
     assert_eq!(ask(0, 60, 1), Ok(1));
     // Whoever asks wants it younger than it is.
@@ -124,8 +127,8 @@ fn all_who_wait_get_what_one_fetch_gives() {
     for answer in [Ok(7), Err("the service is down")] {
         let fixture = Fixture::new(lifetime(AGE));
         let (send, receive) = oneshot::channel();
-        let first = fixture.ask("key", async { receive.await.unwrap() });
-        let others = (0..1000).map(|_| fixture.ask("key", async { panic!("a second fetch") }));
+        let first = fixture.ask("key", receive.map(Result::unwrap));
+        let others = (0..1000).map(|_| fixture.ask("key", pending()));
         let release = async { send.send(answer).unwrap() };
         let (first, (others, ())) = block_on(join(first, join(join_all(others), release)));
         assert_eq!(first, answer);
@@ -138,14 +141,14 @@ fn all_who_wait_get_what_one_fetch_gives() {
 fn a_failure_is_not_kept_and_takes_no_place() {
     let fixture = Fixture::new(lifetime(AGE));
     for key in ["one", "two"] {
-        assert_eq!(block_on(fixture.ask(key, async { Ok(1) })), Ok(1));
+        assert_eq!(block_on(fixture.ask(key, ready(Ok(1)))), Ok(1));
     }
     for _ in 0..10 {
         assert_eq!(fixture.now(Err("down")), Err("down"));
     }
     assert_eq!(fixture.cache.len(), 2);
     for key in ["one", "two"] {
-        assert_eq!(block_on(fixture.ask(key, async { Ok(2) })), Ok(1));
+        assert_eq!(block_on(fixture.ask(key, ready(Ok(2)))), Ok(1));
     }
     assert_eq!(fixture.now(Ok(3)), Ok(3));
 }
@@ -157,8 +160,8 @@ fn in_grace_one_renews_and_the_others_go_on() {
     assert_eq!(fixture.at(AGE - GRACE - 1).now(Ok(2)), Ok(1));
     fixture.at(AGE - GRACE);
     let (send, receive) = oneshot::channel();
-    let renewing = fixture.ask("key", async { receive.await.unwrap() });
-    let others = (0..1000).map(|_| fixture.ask("key", async { panic!("a second renewal") }));
+    let renewing = fixture.ask("key", receive.map(Result::unwrap));
+    let others = (0..1000).map(|_| fixture.ask("key", pending()));
     let others = async {
         let found = join_all(others).await;
         send.send(Ok(3)).unwrap();
@@ -190,8 +193,7 @@ fn a_renewal_that_is_given_up_leaves_the_value() {
     let fixture = Fixture::with_grace();
     assert_eq!(fixture.now(Ok(1)), Ok(1));
     fixture.at(AGE - GRACE);
-    let never = fixture.ask("key", std::future::pending());
-    assert!(futures::FutureExt::now_or_never(never).is_none());
+    assert!(fixture.ask("key", pending()).now_or_never().is_none());
     assert_eq!(fixture.now(Ok(2)), Ok(1));
     assert_eq!(fixture.at(AGE - GRACE + 1).now(Ok(2)), Ok(2));
 }
@@ -199,35 +201,87 @@ fn a_renewal_that_is_given_up_leaves_the_value() {
 #[test]
 fn a_fetch_that_is_given_up_is_left_to_the_next() {
     let fixture = Fixture::new(lifetime(AGE));
-    let never = fixture.ask("key", std::future::pending());
-    assert!(futures::FutureExt::now_or_never(never).is_none());
+    assert!(fixture.ask("key", pending()).now_or_never().is_none());
     assert_eq!(fixture.now(Ok(1)), Ok(1));
 }
 
 #[test]
-fn what_may_not_be_kept_is_fetched_each_time() {
-    let cache = ExpiringCache::<_, u64, Error>::new(1).unwrap();
-    let fetched = Cell::new(0);
-    for _ in 0..3 {
-        let fetch = async {
-            fetched.set(fetched.get() + 1);
-            Ok((None, 5))
-        };
-        let clock = || Duration::ZERO;
-        let value = cache.value(&"key", &clock, lifetime(AGE), |value| Some(*value), fetch);
-        assert_eq!(block_on(value).unwrap(), 5);
+fn whoever_waits_drives_the_fetch() {
+    let fixture = Fixture::new(lifetime(AGE));
+    let (send, receive) = oneshot::channel();
+    // Begun and then left alone, as by a stream that nobody polls.
+    let mut first = Box::pin(fixture.ask("key", receive.map(Result::unwrap)));
+    assert!((&mut first).now_or_never().is_none());
+    let mut second = Box::pin(fixture.ask("key", pending()));
+    assert!((&mut second).now_or_never().is_none());
+    send.send(Ok(1)).unwrap();
+    assert_eq!(block_on(second), Ok(1));
+    assert_eq!(block_on(first), Ok(1));
+    assert_eq!(fixture.fetched(), 1);
+}
+
+#[test]
+fn a_slow_renewal_is_not_begun_twice_and_never_stretches_a_lifetime() {
+    for (end, expected) in [(AGE - 1, Ok(1)), (AGE, Err("down"))] {
+        let fixture = Fixture::with_grace();
+        assert_eq!(fixture.now(Ok(1)), Ok(1));
+        let (send, receive) = oneshot::channel();
+        fixture.at(AGE - GRACE);
+        let mut renewing = Box::pin(fixture.ask("key", receive.map(Result::unwrap)));
+        assert!((&mut renewing).now_or_never().is_none());
+        for seconds in AGE - GRACE..AGE {
+            assert_eq!(fixture.at(seconds).now(Ok(2)), Ok(1));
+        }
+        assert_eq!(fixture.fetched(), 2);
+        send.send(Err("down")).unwrap();
+        fixture.at(end);
+        assert_eq!(block_on(renewing), expected);
     }
-    assert_eq!((fetched.get(), cache.is_empty()), (3, true));
+}
+
+#[test]
+fn what_was_fetched_before_a_clearing_is_not_kept() {
+    let fixture = Fixture::new(lifetime(AGE));
+    let (send, receive) = oneshot::channel();
+    let mut first = Box::pin(fixture.ask("key", receive.map(Result::unwrap)));
+    assert!((&mut first).now_or_never().is_none());
+    fixture.cache.clear();
+    assert_eq!(fixture.now(Ok(2)), Ok(2));
+    send.send(Ok(1)).unwrap();
+    assert_eq!(block_on(first), Ok(1));
+    assert_eq!(fixture.now(Ok(3)), Ok(2));
+}
+
+#[test]
+fn a_value_that_is_used_up_is_fetched_again() {
+    let cache = ExpiringCache::<_, AtomicU64, Error>::new(1).unwrap();
+    let take = |left: &AtomicU64| {
+        let less = |left: u64| left.checked_sub(1);
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .ok()
+    };
+    let ask = || {
+        cache.value(&"key", lifetime(AGE), take, || async {
+            Ok(AtomicU64::new(3))
+        })
+    };
+    let taken = block_on(join_all((0..7).map(|_| ask())));
+    let taken: Vec<_> = taken.into_iter().map(Result::unwrap).collect();
+    assert_eq!(taken, [3, 2, 1, 3, 2, 1, 3]);
+    assert_eq!((cache.hits(), cache.misses()), (4, 3));
 }
 
 #[test]
 fn values_are_dropped_when_they_are_evicted_cleared_replaced_or_too_old() {
-    let cache = ExpiringCache::<u32, Arc<()>, Error>::new(1).unwrap();
+    let seconds = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&seconds);
+    let clock = move || Duration::from_secs(clock.load(Ordering::Relaxed));
+    let cache = ExpiringCache::<u32, Arc<()>, Error>::with_clock(1, clock).unwrap();
     let value = Arc::new(());
-    let ask = |key: u32, seconds| {
-        let clock = move || Duration::from_secs(seconds);
-        let fetch = async { Ok((Some(Arc::clone(&value)), ())) };
-        block_on(cache.value(&key, &clock, lifetime(AGE), |_| Some(()), fetch)).unwrap();
+    let ask = |key: u32, now| {
+        seconds.store(now, Ordering::Relaxed);
+        let fetch = || ready(Ok(Arc::clone(&value)));
+        block_on(cache.value(&key, lifetime(AGE), |_| Some(()), fetch)).unwrap();
     };
     ask(1, 0);
     assert_eq!(Arc::strong_count(&value), 2);
@@ -235,7 +289,8 @@ fn values_are_dropped_when_they_are_evicted_cleared_replaced_or_too_old() {
     assert_eq!(Arc::strong_count(&value), 2, "evicted");
     ask(2, AGE);
     assert_eq!(Arc::strong_count(&value), 2, "replaced");
-    cache.drop_expired(Duration::from_secs(2 * AGE));
+    seconds.store(2 * AGE, Ordering::Relaxed);
+    cache.drop_expired();
     assert_eq!(Arc::strong_count(&value), 1, "too old");
     ask(3, 0);
     cache.clear();

@@ -290,14 +290,14 @@ struct Counting {
     unwrapped: Arc<AtomicU64>,
 }
 
-/// Lets every other task run once.
+/// Lets every other task run, though each that waits for this one polls it.
 async fn pause() {
-    let mut paused = false;
+    let mut polls = 0;
     std::future::poll_fn(|context| {
-        if paused {
+        if polls == 100 {
             return std::task::Poll::Ready(());
         }
-        paused = true;
+        polls += 1;
         context.waker().wake_by_ref();
         std::task::Poll::Pending
     })
@@ -346,26 +346,33 @@ fn limits() -> CacheLimits {
 
 impl Cached {
     fn new(limits: CacheLimits) -> Self {
-        Self::in_cache(MaterialsCache::new(10).unwrap(), limits)
+        Self::of_capacity(10, limits)
+    }
+
+    fn of_capacity(capacity: usize, limits: CacheLimits) -> Self {
+        let seconds = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&seconds);
+        let clock = move || Duration::from_secs(clock.load(Ordering::Relaxed));
+        let cache = MaterialsCache::with_clock(capacity, clock).unwrap();
+        Self {
+            seconds,
+            ..Self::in_cache(cache, limits)
+        }
     }
 
     fn in_cache(cache: MaterialsCache, limits: CacheLimits) -> Self {
-        let [generated, unwrapped, seconds] = [(); 3].map(|()| Arc::new(AtomicU64::new(0)));
+        let [generated, unwrapped] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
         let keyring = Counting {
             inner: raw("key"),
             generated: Arc::clone(&generated),
             unwrapped: Arc::clone(&unwrapped),
         };
-        let clock = Arc::clone(&seconds);
-        let manager = CachingManager::new(keyring, cache.clone(), limits)
-            .unwrap()
-            .with_clock(move || Duration::from_secs(clock.load(Ordering::Relaxed)));
         Self {
-            manager,
+            manager: CachingManager::new(keyring, cache.clone(), limits).unwrap(),
             cache,
             generated,
             unwrapped,
-            seconds,
+            seconds: Arc::default(),
         }
     }
 
@@ -499,7 +506,7 @@ fn what_is_too_old_is_dropped_with_the_next_fetch() {
 
 #[test]
 fn the_capacity_is_kept() {
-    let cached = Cached::in_cache(MaterialsCache::new(2).unwrap(), limits());
+    let cached = Cached::of_capacity(2, limits());
     for tenant in ["a", "b", "c", "d"] {
         cached.seal(&EncryptOptions::default().with_context(context(&[("tenant", tenant)])));
         assert!(cached.cache.len() <= 2);

@@ -1,13 +1,13 @@
 mod branch_key_cache;
 mod branch_key_id_supplier;
 
-#[cfg(all(test, feature = "test-util"))]
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::slice;
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
@@ -26,8 +26,6 @@ use branch_key_cache::CacheKey;
 const DEFAULT_CAPACITY: usize = 1000;
 /// Specification, "Storm Tracking Cryptographic Materials Cache", grace period.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-type Clock = dyn Fn() -> Duration + Send + Sync;
 
 /// Wraps data keys in this process, with branch keys that it keeps for a while: one call to KMS for
 /// many messages, each of which still has a data key of its own.
@@ -60,7 +58,6 @@ pub struct Hierarchical {
     lifetime: Lifetime,
     cache: BranchKeyCache,
     partition: Arc<[u8]>,
-    clock: Arc<Clock>,
     description: Arc<str>,
 }
 
@@ -81,7 +78,6 @@ impl Hierarchical {
             lifetime: Lifetime::new(lifetime)?.with_grace(grace)?,
             cache: BranchKeyCache::new(DEFAULT_CAPACITY)?,
             partition: random_bytes::<16>()?.into(),
-            clock: Arc::new(monotonic_clock),
             description: format!("AWS KMS hierarchy, {supplier}").into(),
             store,
             supplier,
@@ -114,14 +110,6 @@ impl Hierarchical {
         Self { partition, ..self }
     }
 
-    /// Takes the time from `clock`: how long ago any fixed moment was. Keyrings that share a partition
-    /// must share the moment too. Default: a monotonic clock, from the first keyring of the process on.
-    #[must_use]
-    pub fn with_clock(self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        let clock = Arc::new(clock);
-        Self { clock, ..self }
-    }
-
     /// The branch key in this version, or the active one, from the cache where it has it.
     async fn branch_key(
         &self,
@@ -134,29 +122,20 @@ impl Hierarchical {
             branch_key: id.to_owned(),
             version,
         };
-        let fetch = async {
-            let fetched = match version {
-                Some(version) => self.store.version_of_uuid(id, version).await,
-                None => self.store.active(id).await,
-            };
-            let fetched = Arc::new(fetched?);
-            Ok((Some(Arc::clone(&fetched)), fetched))
+        let fetch = || {
+            let (store, id) = (self.store.clone(), id.to_owned());
+            async move {
+                match version {
+                    Some(version) => store.version_of_uuid(&id, version).await,
+                    None => store.active(&id).await,
+                }
+                .map(Arc::new)
+            }
         };
-        let branch_keys = self.cache.branch_keys();
         let take = |kept: &Arc<BranchKeyVersion>| Some(Arc::clone(kept));
-        branch_keys
-            .value(&key, &*self.clock, self.lifetime, take, fetch)
-            .await
+        let cache = self.cache.branch_keys();
+        cache.value(&key, self.lifetime, take, fetch).await
     }
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one clock of this crate; tests put their own in its place"
-)]
-fn monotonic_clock() -> Duration {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed()
 }
 
 impl From<BranchKeyError> for Refusal {

@@ -1,11 +1,19 @@
-//! A KMS in memory, to test without AWS (feature `test-util`).
+//! A KMS and a DynamoDB in memory, to test without AWS (feature `test-util`; DynamoDB with
+//! `branch-keys` as well).
 //!
-//! It is no mock: [`InMemoryKms`] answers the requests that a real `aws_sdk_kms::Client` makes and
-//! signs, does the cryptography, and refuses what KMS refuses. It keeps keys in plain memory and
-//! checks no signature, so it is for tests alone.
+//! They are no mocks: [`InMemoryKms`] and `InMemoryDynamoDb` answer the requests that real clients
+//! of the SDK make and sign, do what is asked, and refuse what the services refuse. They keep keys in
+//! plain memory and check no signature, so they are for tests alone.
 
+mod behaviour;
+mod connection;
 mod fault;
+#[cfg(feature = "branch-keys")]
+mod in_memory_dynamo_db;
 mod in_memory_kms;
+mod refusal;
 
 pub use fault::Fault;
+#[cfg(feature = "branch-keys")]
+pub use in_memory_dynamo_db::InMemoryDynamoDb;
 pub use in_memory_kms::InMemoryKms;

@@ -18,13 +18,15 @@ use aws_sdk_kms::Client;
 use aws_sdk_kms::config::Builder;
 use aws_sdk_kms::config::retry::RetryConfig;
 use aws_sdk_kms::config::timeout::TimeoutConfig;
-use aws_sdk_kms::types::KeyState;
+use aws_sdk_kms::types::{KeySpec, KeyState};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::keyring::KeyRequest;
-use envelope::{CacheLimits, CachingManager, Keyring, MaterialsCache, decrypt, encrypt};
+use envelope::{
+    CacheLimits, CachingManager, Keyring, MaterialsCache, RsaPadding, decrypt, encrypt,
+};
 use envelope_aws_kms::test_util::{Fault, InMemoryKms};
-use envelope_aws_kms::{Discovery, Strict};
+use envelope_aws_kms::{Discovery, Ecdh, Rsa, Strict};
 use support::{
     REGION, UNSIGNED, attempt, context, opening, opens, refused_to_seal, seal, sealing, symmetric,
 };
@@ -52,10 +54,10 @@ fn patient() -> (InMemoryKms, Strict) {
 fn cached(keyring: Strict, age: Duration) -> (CachingManager, Arc<AtomicU64>) {
     let seconds = Arc::new(AtomicU64::new(0));
     let now = Arc::clone(&seconds);
-    let limits = CacheLimits::new(age);
-    let manager = CachingManager::new(keyring, MaterialsCache::new(100).unwrap(), limits);
     let clock = move || Duration::from_secs(now.load(Ordering::Relaxed));
-    (manager.unwrap().with_clock(clock), seconds)
+    let cache = MaterialsCache::with_clock(100, clock).unwrap();
+    let manager = CachingManager::new(keyring, cache, CacheLimits::new(age));
+    (manager.unwrap(), seconds)
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,6 +99,38 @@ async fn what_never_passes_is_given_up() {
         assert!(text.contains(expected), "{text}");
         kms.recover();
         opens(&keyring, &message).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn asymmetric_keys_are_tried_as_often() {
+    let kms = InMemoryKms::new();
+    let client = || kms.client(REGION);
+    let rsa = kms.create_key(REGION, KeySpec::Rsa2048).unwrap();
+    let public_key = Rsa::fetch_public_key(client(), rsa.to_string()).await;
+    let rsa = Rsa::new(client(), rsa.to_string(), RsaPadding::OaepSha256).unwrap();
+    let rsa = rsa.with_public_key(public_key.unwrap());
+    let curve = kms.create_key(REGION, KeySpec::EccNistP256).unwrap();
+    let point = Ecdh::fetch_public_key(client(), curve.to_string()).await;
+    let point = point.unwrap();
+    let ecdh = Ecdh::between(client(), curve.to_string(), point.clone(), point).unwrap();
+    for (keyring, operation) in [
+        (Box::new(rsa) as Box<dyn Keyring>, "Decrypt"),
+        (Box::new(ecdh), "DeriveSharedSecret"),
+    ] {
+        let message = seal(&*keyring, UNSIGNED).await;
+        for fault in FAULTS {
+            let calls = kms.total_calls();
+            kms.fail_next(2, fault);
+            opens(&*keyring, &message).await;
+            assert_eq!(kms.total_calls(), calls + 3, "{operation} {fault:?}");
+            kms.fail_next(u64::MAX, fault);
+            let (was_tried, reason) = attempt(&*keyring, &message).await;
+            let expected = format!("kms:{operation} with key ");
+            assert!(was_tried && reason.starts_with(&expected), "{reason}");
+            assert_eq!(kms.total_calls(), calls + 6, "{operation} {fault:?}");
+            kms.recover();
+        }
     }
 }
 
@@ -230,6 +264,29 @@ async fn a_cached_data_key_outlives_an_outage_within_its_lifetime() {
     assert!(error.to_string().contains("no answer: "), "{error}");
     kms.recover();
     opens(&manager, &message).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_costs_a_call_and_no_more() {
+    let (kms, keyring) = patient();
+    let message = seal(&keyring, UNSIGNED).await;
+    let (manager, seconds) = cached(keyring, Duration::from_secs(600));
+    seconds.store(1000, Ordering::Relaxed);
+    opens(&manager, &message).await;
+    // Forward, to the end of time, and back before the key was fetched: its age is not known then.
+    for time in [2000, u64::MAX, 1000, 0] {
+        let calls = kms.total_calls();
+        seconds.store(time, Ordering::Relaxed);
+        opens(&manager, &message).await;
+        assert_eq!(kms.total_calls(), calls + 1, "{time}");
+    }
+    // Time goes on from there.
+    let calls = kms.total_calls();
+    for time in [1, 599] {
+        seconds.store(time, Ordering::Relaxed);
+        opens(&manager, &message).await;
+    }
+    assert_eq!(kms.total_calls(), calls);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use envelope::{ExpiringCache, Result};
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::branch_key_store::{BranchKeyError, BranchKeyVersion};
 /// too old and no operation uses it any more. Age is looked at when a branch key is asked for and
 /// whenever one is fetched, not by a timer.
 #[derive(Debug, Clone)]
-pub struct BranchKeyCache(Arc<ExpiringCache<CacheKey, Arc<BranchKeyVersion>, BranchKeyError>>);
+pub struct BranchKeyCache(ExpiringCache<CacheKey, Arc<BranchKeyVersion>, BranchKeyError>);
 
 /// What a branch key is kept under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,7 +32,19 @@ impl BranchKeyCache {
     /// # Errors
     /// [`envelope::Error::InvalidOption`] for a capacity of 0, or one beyond the machine's memory.
     pub fn new(capacity: usize) -> Result<Self> {
-        ExpiringCache::new(capacity).map(|cache| Self(Arc::new(cache)))
+        ExpiringCache::new(capacity).map(Self)
+    }
+
+    /// As [`new`](Self::new), with another clock than the system's monotonic one: it says how long ago
+    /// any fixed moment was.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_clock(
+        capacity: usize,
+        clock: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Result<Self> {
+        ExpiringCache::with_clock(capacity, clock).map(Self)
     }
 
     /// How often a kept branch key was used again.

@@ -1,14 +1,15 @@
-/// How an [`InMemoryKms`](super::InMemoryKms) fails instead of doing what it is asked.
+/// How a service in memory fails instead of doing what it is asked.
 ///
-/// All of them are of the kind that the SDK tries again.
+/// All of them are of the kind that the SDK tries again. Nothing was done by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Too many requests: status 400, `ThrottlingException`.
+    /// Too many requests: status 400, KMS's `ThrottlingException` or DynamoDB's
+    /// `ProvisionedThroughputExceededException`.
     Throttled,
-    /// KMS itself fails: status 500, `KMSInternalException`.
+    /// The service itself fails: status 500, `KMSInternalException` or `InternalServerError`.
     InternalError,
-    /// Something in front of KMS answers: status 503 and no code.
+    /// Something in front of the service answers: status 503 and no code.
     Unavailable,
     /// The connection breaks before an answer.
     ConnectionReset,

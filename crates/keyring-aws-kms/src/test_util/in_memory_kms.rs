@@ -1,23 +1,31 @@
-mod connection;
 mod operations;
 mod request;
 mod stored_key;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::retry::RetryPartition;
-use aws_sdk_kms::config::{BehaviorVersion, Builder, Config, Credentials, Region};
+use aws_sdk_kms::config::{
+    BehaviorVersion, Builder, Config, Credentials, HttpClient, Region, RuntimeComponents,
+};
 use aws_sdk_kms::types::{KeySpec, KeyState};
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use envelope::random_id;
+use serde_json::Value;
 
 use super::Fault;
+use super::behaviour::Behaviour;
+use super::connection::{Service, connect};
+use super::refusal::Refusal;
 use crate::arn::Arn;
 use crate::kms_error::KmsError;
+use operations::Caller;
+use request::Request;
 use stored_key::{KeyMaterial, StoredKey};
 
 /// The account that keys belong to unless another is named.
@@ -55,6 +63,7 @@ const ACCOUNT: &str = "111122223333";
 #[derive(Clone)]
 pub struct InMemoryKms {
     state: Arc<Mutex<State>>,
+    behaviour: Behaviour,
     account: String,
 }
 
@@ -63,10 +72,6 @@ struct State {
     keys: HashMap<Arn, StoredKey>,
     /// The ARN of each alias, and of the key that it names.
     aliases: HashMap<Arn, Arn>,
-    faults: Option<(Fault, u64)>,
-    denied: BTreeSet<String>,
-    latency: Duration,
-    calls: BTreeMap<String, u64>,
 }
 
 impl InMemoryKms {
@@ -75,6 +80,7 @@ impl InMemoryKms {
     pub fn new() -> Self {
         Self {
             state: Arc::default(),
+            behaviour: Behaviour::default(),
             account: ACCOUNT.to_owned(),
         }
     }
@@ -84,8 +90,8 @@ impl InMemoryKms {
     #[must_use]
     pub fn in_account(&self, account: impl Into<String>) -> Self {
         Self {
-            state: Arc::clone(&self.state),
             account: account.into(),
+            ..self.clone()
         }
     }
 
@@ -185,37 +191,34 @@ impl InMemoryKms {
 
     /// Fails the next requests, whatever they ask; `u64::MAX` for all of them.
     pub fn fail_next(&self, requests: u64, fault: Fault) {
-        self.state().faults = Some((fault, requests));
+        self.behaviour.fail_next(requests, fault);
     }
 
     /// Refuses an operation, as `Decrypt`, with `AccessDeniedException`.
     pub fn deny(&self, operation: impl Into<String>) {
-        self.state().denied.insert(operation.into());
+        self.behaviour.deny(operation.into());
     }
 
     /// Answers only after this time. A client whose read time-out is shorter gives up then.
     pub fn set_latency(&self, latency: Duration) {
-        self.state().latency = latency;
+        self.behaviour.set_latency(latency);
     }
 
     /// Ends faults, refusals and latency.
     pub fn recover(&self) {
-        let mut state = self.state();
-        state.faults = None;
-        state.denied.clear();
-        state.latency = Duration::ZERO;
+        self.behaviour.recover();
     }
 
     /// Requests for an operation so far, as `GenerateDataKey`; those that failed count too.
     #[must_use]
     pub fn calls(&self, operation: &str) -> u64 {
-        self.state().calls.get(operation).copied().unwrap_or(0)
+        self.behaviour.calls(operation)
     }
 
     /// Requests so far, of all operations.
     #[must_use]
     pub fn total_calls(&self) -> u64 {
-        self.state().calls.values().sum()
+        self.behaviour.total_calls()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -224,14 +227,31 @@ impl InMemoryKms {
     }
 }
 
-impl State {
-    /// Counts a request, and says how it is to fail.
-    fn begin(&mut self, operation: &str) -> Option<Fault> {
-        let calls = self.calls.entry(operation.to_owned()).or_default();
-        *calls = calls.saturating_add(1);
-        let (fault, left) = self.faults?;
-        self.faults = Some((fault, left.checked_sub(1)?));
-        Some(fault)
+impl Service for InMemoryKms {
+    const TARGET_PREFIX: &'static str = "TrentService.";
+    const CONTENT_TYPE: &'static str = "application/x-amz-json-1.1";
+    const THROTTLED: &'static str = "ThrottlingException";
+    const INTERNAL_ERROR: &'static str = "KMSInternalException";
+
+    fn behaviour(&self) -> &Behaviour {
+        &self.behaviour
+    }
+
+    fn answer(&self, operation: &str, region: &str, body: &[u8]) -> Result<Value, Refusal> {
+        let request: Request = serde_json::from_slice(body)
+            .map_err(|_| Refusal::new("SerializationException", "the body cannot be read"))?;
+        let kms = self;
+        Caller { kms, region }.answer(operation, &request)
+    }
+}
+
+impl HttpClient for InMemoryKms {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        connect(self.clone(), settings, components)
     }
 }
 
@@ -250,10 +270,9 @@ impl Default for InMemoryKms {
 
 impl fmt::Debug for InMemoryKms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
         f.debug_struct("InMemoryKms")
-            .field("keys", &state.keys.keys())
-            .field("calls", &state.calls)
+            .field("keys", &self.state().keys.keys())
+            .field("calls", &self.behaviour)
             .finish_non_exhaustive()
     }
 }

@@ -7,10 +7,11 @@ use envelope::random_bytes;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::request::{Refusal, Request, base64, blob, context_bytes, required};
+use super::request::{Request, base64, blob, context_bytes, required};
 use super::stored_key::{StoredKey, wrong_usage};
 use super::{InMemoryKms, State};
 use crate::arn::Arn;
+use crate::test_util::refusal::Refusal;
 
 const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
 const PLAINTEXT_LENGTHS: std::ops::RangeInclusive<usize> = 1..=4096;
@@ -28,12 +29,6 @@ pub(super) struct Caller<'a> {
 
 impl Caller<'_> {
     pub(super) fn answer(&self, operation: &str, request: &Request) -> Result<Value, Refusal> {
-        if self.kms.state().denied.contains(operation) {
-            return Err(Refusal::new(
-                "AccessDeniedException",
-                "the caller may not do this",
-            ));
-        }
         request.check()?;
         match operation {
             "Encrypt" => self.encrypt(request),
@@ -58,7 +53,7 @@ impl Caller<'_> {
         let sealed = seal(&key, algorithm, &plaintext, &request.encryption_context)?;
         Ok(json!({
             "KeyId": key.arn.to_string(),
-            "CiphertextBlob": base64(&sealed),
+            "CiphertextBlob": base64(&sealed).as_str(),
             "EncryptionAlgorithm": algorithm,
         }))
     }
@@ -70,7 +65,7 @@ impl Caller<'_> {
         let (key, plaintext) = self.open(&request.key_id, algorithm, &ciphertext, context)?;
         Ok(json!({
             "KeyId": key.arn.to_string(),
-            "Plaintext": base64(&plaintext),
+            "Plaintext": base64(&plaintext).as_str(),
             "EncryptionAlgorithm": algorithm,
         }))
     }
@@ -91,7 +86,7 @@ impl Caller<'_> {
         Ok(json!({
             "SourceKeyId": source.arn.to_string(),
             "KeyId": key.arn.to_string(),
-            "CiphertextBlob": base64(&sealed),
+            "CiphertextBlob": base64(&sealed).as_str(),
             "SourceEncryptionAlgorithm": from,
             "DestinationEncryptionAlgorithm": to,
         }))
@@ -112,15 +107,16 @@ impl Caller<'_> {
                 ));
             }
         };
-        let mut secret = Zeroizing::new(random_bytes::<1024>()?.to_vec());
+        let random = Zeroizing::new(random_bytes::<1024>()?);
+        let mut secret = Zeroizing::new(random.to_vec());
         secret.truncate(length);
         let sealed = seal(&key, SYMMETRIC, &secret, &request.encryption_context)?;
         let mut answer = json!({
             "KeyId": key.arn.to_string(),
-            "CiphertextBlob": base64(&sealed),
+            "CiphertextBlob": base64(&sealed).as_str(),
         });
         if let (true, Some(fields)) = (plaintext, answer.as_object_mut()) {
-            fields.insert("Plaintext".to_owned(), base64(&secret).into());
+            fields.insert("Plaintext".to_owned(), base64(&secret).as_str().into());
         }
         Ok(answer)
     }
@@ -129,7 +125,7 @@ impl Caller<'_> {
         let key = self.usable(&request.key_id)?;
         Ok(json!({
             "KeyId": key.arn.to_string(),
-            "PublicKey": base64(&key.material.public_key()?),
+            "PublicKey": base64(&key.material.public_key()?).as_str(),
             "KeySpec": key.material.spec.as_str(),
             "KeyUsage": key.material.usage(),
         }))
@@ -143,7 +139,7 @@ impl Caller<'_> {
         let peer = blob(&request.public_key, 1..=8192)?;
         Ok(json!({
             "KeyId": key.arn.to_string(),
-            "SharedSecret": base64(&key.material.shared_secret(&peer)?),
+            "SharedSecret": base64(&key.material.shared_secret(&peer)?).as_str(),
             "KeyAgreementAlgorithm": "ECDH",
         }))
     }
@@ -205,7 +201,7 @@ impl Caller<'_> {
             id => format!("arn:aws:kms:{region}:{account}:key/{id}"),
         };
         let arn: Arn = arn.parse().map_err(|_| NOT_FOUND)?;
-        let State { keys, aliases, .. } = &*self.kms.state();
+        let State { keys, aliases } = &*self.kms.state();
         let arn = aliases.get(&arn).unwrap_or(&arn);
         let key = keys.get(arn).filter(|_| arn.region() == region);
         key.cloned().ok_or(NOT_FOUND)

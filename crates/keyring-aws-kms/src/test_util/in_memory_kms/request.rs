@@ -3,55 +3,45 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::test_util::refusal::Refusal;
 
 /// All fields that the operations have (AWS KMS API reference); each takes its own.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct Request {
     pub(super) key_id: Option<String>,
     pub(super) plaintext: Option<String>,
     pub(super) ciphertext_blob: Option<String>,
+    #[serde(default)]
     pub(super) encryption_context: BTreeMap<String, String>,
     pub(super) encryption_algorithm: Option<String>,
     pub(super) key_spec: Option<String>,
     pub(super) number_of_bytes: Option<usize>,
     pub(super) source_key_id: Option<String>,
+    #[serde(default)]
     pub(super) source_encryption_context: BTreeMap<String, String>,
     pub(super) source_encryption_algorithm: Option<String>,
     pub(super) destination_key_id: Option<String>,
+    #[serde(default)]
     pub(super) destination_encryption_context: BTreeMap<String, String>,
     pub(super) destination_encryption_algorithm: Option<String>,
     pub(super) key_agreement_algorithm: Option<String>,
     pub(super) public_key: Option<String>,
+    #[serde(default)]
     pub(super) grant_tokens: Vec<String>,
-}
-
-/// Why a request is refused: KMS's code, and a text for people.
-pub(super) struct Refusal {
-    code: &'static str,
-    message: &'static str,
-}
-
-impl Refusal {
-    pub(super) const fn new(code: &'static str, message: &'static str) -> Self {
-        Self { code, message }
-    }
-
-    /// A field is missing, or its value is out of its range.
-    pub(super) const fn invalid(message: &'static str) -> Self {
-        Self::new("ValidationException", message)
-    }
-
-    pub(super) fn body(&self) -> Value {
-        json!({ "__type": self.code, "message": self.message })
-    }
 }
 
 impl From<envelope::Error> for Refusal {
     fn from(_: envelope::Error) -> Self {
         Self::new("KMSInternalException", "the cryptography library failed")
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.plaintext.zeroize();
     }
 }
 
@@ -102,6 +92,6 @@ pub(super) fn blob(
     Ok(bytes)
 }
 
-pub(super) fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
+pub(super) fn base64(bytes: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(STANDARD.encode(bytes))
 }

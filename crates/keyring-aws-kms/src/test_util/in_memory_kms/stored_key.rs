@@ -9,9 +9,9 @@ use envelope::{
 };
 use zeroize::Zeroizing;
 
-use super::request::Refusal;
 use crate::arn::Arn;
 use crate::kms_error::KmsError;
+use crate::test_util::refusal::Refusal;
 
 const IV_LENGTH: usize = 12;
 const ID_LENGTH: usize = 16;
