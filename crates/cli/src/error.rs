@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use envelope::io::CopyError;
 use envelope::{ErrorKind, NotUnwrapped};
-use envelope_aws_kms::{BranchKeyError, KmsError};
+use envelope_aws_kms::BranchKeyError;
 use envelope_store as store;
 
 /// Why the command failed.
@@ -124,7 +124,7 @@ impl Error {
                 envelope_fs::Error::NotAFile { .. } | envelope_fs::Error::SameFile { .. },
             ) => Failure::Usage,
             Self::Some { .. } | Self::Keys { .. } => Failure::Some,
-            Self::BranchKeys(error) => of_branch_keys(error),
+            Self::BranchKeys(error) => of_kind(error.kind()),
             Self::Store { source, .. } => match store::Error::of(source) {
                 Some(store::Error::Envelope { source, .. }) => of_envelope(source),
                 Some(
@@ -220,32 +220,18 @@ impl Error {
     }
 }
 
-fn of_branch_keys(error: &BranchKeyError) -> Failure {
+fn of_envelope(error: &envelope::Error) -> Failure {
     match error {
-        BranchKeyError::Malformed { .. } => Failure::NotAuthentic,
-        BranchKeyError::Kms { error, .. } => match &**error {
-            KmsError::Refused { code, .. }
-                if code.as_deref() == Some("InvalidCiphertextException") =>
-            {
-                Failure::NotAuthentic
-            }
-            _ => Failure::Store,
-        },
-        BranchKeyError::InvalidOption { .. }
-        | BranchKeyError::ReadOnly
-        | BranchKeyError::NotFound { .. }
-        | BranchKeyError::AlreadyExists { .. }
-        | BranchKeyError::WrongTable { .. } => Failure::Usage,
-        _ => Failure::Store,
+        envelope::Error::PolicyForbidsEncrypt { .. } => Failure::NotAuthentic,
+        other => of_kind(other.kind()),
     }
 }
 
-fn of_envelope(error: &envelope::Error) -> Failure {
-    match (error, error.kind()) {
-        (envelope::Error::PolicyForbidsEncrypt { .. }, _) => Failure::NotAuthentic,
-        (_, ErrorKind::InvalidRequest) => Failure::Usage,
-        (_, ErrorKind::NoKey) => Failure::NoKey,
-        (_, ErrorKind::Unavailable) => Failure::Store,
+fn of_kind(kind: ErrorKind) -> Failure {
+    match kind {
+        ErrorKind::InvalidRequest => Failure::Usage,
+        ErrorKind::NoKey => Failure::NoKey,
+        ErrorKind::Unavailable => Failure::Store,
         _ => Failure::NotAuthentic,
     }
 }

@@ -323,7 +323,8 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request itself is wrong: fix the options, the context or the key.
+    /// The request itself is wrong, or may not use the key: fix the options, the context, the key or
+    /// its permissions.
     InvalidRequest,
     /// No wrapping key at hand opens the message: find the right key.
     NoKey,
@@ -353,6 +354,7 @@ impl Error {
             | Self::AlreadyFailed => ErrorKind::InvalidRequest,
             Self::Keyring(error) if error.is_misconfigured() => ErrorKind::InvalidRequest,
             Self::NotUnwrapped(report) if report.is_unavailable() => ErrorKind::Unavailable,
+            Self::NotUnwrapped(report) if report.is_misconfigured() => ErrorKind::InvalidRequest,
             Self::NotUnwrapped(report) if !report.context_in_doubt() => ErrorKind::NoKey,
             Self::NotDecrypted => ErrorKind::NoKey,
             Self::Keyring(_)

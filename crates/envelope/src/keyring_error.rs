@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use crate::error::ErrorKind;
+
 /// A keyring could not make or wrap a data key.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{keyring}: {reason}")]
@@ -33,6 +35,20 @@ impl KeyringError {
         Self {
             misconfigured: true,
             ..Self::new(keyring, reason)
+        }
+    }
+
+    /// Either of the two, for an error of that kind: all but
+    /// [`Unavailable`](ErrorKind::Unavailable) are misconfigured.
+    #[must_use]
+    pub fn of_kind(
+        kind: ErrorKind,
+        keyring: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        match kind {
+            ErrorKind::Unavailable => Self::new(keyring, reason),
+            _ => Self::misconfigured(keyring, reason),
         }
     }
 

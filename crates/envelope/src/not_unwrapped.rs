@@ -2,6 +2,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::ErrorKind;
+
 /// Why none of a message's encrypted data keys could be used, key by key.
 #[derive(Debug, Clone)]
 pub struct NotUnwrapped {
@@ -44,7 +46,18 @@ impl NotUnwrapped {
 
     /// Whether a key service gave no answer, so that nobody knows whether its key opens one.
     pub(crate) fn is_unavailable(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.unavailable)
+        self.has(ErrorKind::Unavailable)
+    }
+
+    /// Whether a key service would not let the keyring try, so that nobody knows either.
+    pub(crate) fn is_misconfigured(&self) -> bool {
+        self.has(ErrorKind::InvalidRequest)
+    }
+
+    fn has(&self, kind: ErrorKind) -> bool {
+        self.attempts
+            .iter()
+            .any(|attempt| attempt.failure == Some(kind))
     }
 
     /// Whether a wrapping key fitted by name but failed while part of the context came from the
@@ -94,8 +107,8 @@ pub struct Attempt {
     index: usize,
     keyring: Arc<str>,
     reason: Cow<'static, str>,
-    failed: bool,
-    unavailable: bool,
+    /// None for a key that was skipped.
+    failure: Option<ErrorKind>,
 }
 
 impl Attempt {
@@ -110,8 +123,7 @@ impl Attempt {
             index,
             keyring: keyring.into(),
             reason: reason.into(),
-            failed: false,
-            unavailable: false,
+            failure: None,
         }
     }
 
@@ -122,23 +134,23 @@ impl Attempt {
         keyring: impl Into<Arc<str>>,
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            failed: true,
-            ..Self::skipped(index, keyring, reason)
-        }
+        Self::of_kind(ErrorKind::NoKey, index, keyring, reason)
     }
 
-    /// The key could not be tried: whoever holds the wrapping key gave no answer. Trying again may
-    /// help.
+    /// As [`failed_with`](Self::failed_with), where nobody knows whether the wrapping key opens it:
+    /// [`Unavailable`](ErrorKind::Unavailable) when whoever holds it gave no answer, so that trying
+    /// again may help, [`InvalidRequest`](ErrorKind::InvalidRequest) when they do not let the caller use
+    /// it, as without a permission. Every other kind says that it was tried and does not.
     #[must_use]
-    pub fn unavailable(
+    pub fn of_kind(
+        kind: ErrorKind,
         index: usize,
         keyring: impl Into<Arc<str>>,
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
-            unavailable: true,
-            ..Self::failed_with(index, keyring, reason)
+            failure: Some(kind),
+            ..Self::skipped(index, keyring, reason)
         }
     }
 
@@ -157,7 +169,7 @@ impl Attempt {
     /// Whether the key was tried and failed, rather than skipped.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.failed
+        self.failure.is_some()
     }
 
     /// Why the key was skipped or failed.
@@ -169,7 +181,7 @@ impl Attempt {
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = if self.failed { "failed" } else { "skipped" };
+        let outcome = if self.failed() { "failed" } else { "skipped" };
         write!(f, "{}: {outcome}: {}", self.keyring, self.reason)
     }
 }

@@ -140,11 +140,7 @@ impl Hierarchical {
 
 impl From<BranchKeyError> for Refusal {
     fn from(error: BranchKeyError) -> Self {
-        let text = error.to_string().into();
-        match error.is_transient() {
-            true => Self::Unavailable(text),
-            false => Self::Failed(text),
-        }
+        Self::Service(error.kind(), error.to_string())
     }
 }
 
@@ -191,8 +187,8 @@ impl Keyring for Hierarchical {
         let id = self.supplier.id(request.context);
         let id = id.map_err(|reason| KeyringError::misconfigured(name(), reason))?;
         let branch_key = self.branch_key(&id, None).await;
-        let branch_key =
-            branch_key.map_err(|error| KeyringError::new(name(), error.to_string()))?;
+        let branch_key = branch_key
+            .map_err(|error| KeyringError::of_kind(error.kind(), name(), error.to_string()))?;
         branch_key.keyring().wrap_key(data_key, request).await
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
+use envelope::ErrorKind;
 use envelope::keyring::KeyringError;
 
 use crate::kms_call::KmsCall;
@@ -48,6 +49,8 @@ pub enum KmsError {
     Refused {
         /// What was asked.
         call: KmsCall,
+        /// The HTTP status.
+        status: u16,
         /// KMS's code, as `AccessDeniedException`.
         code: Option<String>,
         /// KMS's id of the request, for those who look it up.
@@ -80,14 +83,22 @@ pub enum KmsError {
 }
 
 impl KmsError {
-    /// Whether the same call may succeed later, with nothing changed: KMS gave no answer, or is busy
-    /// or broken.
+    /// Sorts the failure by what to do about it. It is [`Unavailable`](ErrorKind::Unavailable) where
+    /// the same call may succeed later with nothing changed, and [`NoKey`](ErrorKind::NoKey) only where
+    /// KMS looked: a permission that is missing says nothing about the ciphertext.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoAnswer { .. } | Self::Incomplete { .. } | Self::WrongKey { .. } => true,
-            Self::Refused { code, .. } => is_transient_code(code.as_deref()),
-            _ => false,
+            Self::NoAnswer { .. } => ErrorKind::Unavailable,
+            Self::Refused { code, status, .. } => match code.as_deref() {
+                Some(
+                    "InvalidCiphertextException" | "IncorrectKeyException" | "NotFoundException",
+                ) => ErrorKind::NoKey,
+                code if may_pass(*status, code) => ErrorKind::Unavailable,
+                _ => ErrorKind::InvalidRequest,
+            },
+            Self::Key(error) => error.kind(),
+            _ => ErrorKind::InvalidRequest,
         }
     }
 
@@ -95,10 +106,11 @@ impl KmsError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        match no_answer(error) {
-            Some(reason) => Self::NoAnswer { call, reason },
-            None => Self::Refused {
+        match answered(error) {
+            Err(reason) => Self::NoAnswer { call, reason },
+            Ok(status) => Self::Refused {
                 call,
+                status,
                 code: error.code().map(str::to_owned),
                 request_id: error.request_id().map(str::to_owned),
             },
@@ -107,28 +119,34 @@ impl KmsError {
 
     /// The same as the error of a keyring that makes and wraps data keys.
     pub(crate) fn of_keyring(&self, keyring: &str) -> KeyringError {
-        KeyringError::new(keyring.to_owned(), self.to_string())
+        KeyringError::of_kind(self.kind(), keyring.to_owned(), self.to_string())
     }
 }
 
-/// Whether a service that answers with this code is busy or broken, and may do better later.
-pub(crate) fn is_transient_code(code: Option<&str>) -> bool {
-    code.is_none_or(|code| {
-        code.contains("Throttling")
-            || code.contains("Timeout")
-            || code.contains("Internal")
-            || code.contains("Unavailable")
-            || code == "LimitExceededException"
-    })
+/// Whether a service that answers so is busy or broken, and may do better later.
+pub(crate) fn may_pass(status: u16, code: Option<&str>) -> bool {
+    let parts = ["Throttl", "Timeout", "Internal", "Unavailable"];
+    let is_busy = |code: &str| {
+        let limits = [
+            "LimitExceededException",
+            "RequestLimitExceeded",
+            "TooManyRequestsException",
+            "SlowDown",
+        ];
+        parts.iter().any(|part| code.contains(part)) || limits.contains(&code)
+    };
+    status >= 500 || code.is_none_or(is_busy)
 }
 
-/// Why there is no answer; none when the service answered with an error.
-pub(crate) fn no_answer<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+/// The status of an answer that is an error, or why there is no answer.
+pub(crate) fn answered<E: Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+) -> Result<u16, String> {
     match error {
-        SdkError::ServiceError(_) => None,
-        SdkError::TimeoutError(_) => Some("the time allowed is over".to_owned()),
-        SdkError::ResponseError(_) => Some("it cannot be read as one of the service".to_owned()),
-        other => Some(causes(other)),
+        SdkError::ServiceError(error) => Ok(error.raw().status().as_u16()),
+        SdkError::TimeoutError(_) => Err("the time allowed is over".to_owned()),
+        SdkError::ResponseError(_) => Err("it cannot be read as one of the service".to_owned()),
+        other => Err(causes(other)),
     }
 }
 

@@ -6,6 +6,7 @@ use aws_sdk_kms::types::DataKeySpec;
 use envelope::EncryptionContext;
 use zeroize::Zeroizing;
 
+use crate::arn::{key_arn, parse_identifier};
 use crate::generated_data_key::GeneratedDataKey;
 use crate::kms_call::KmsCall;
 use crate::kms_error::KmsError;
@@ -22,12 +23,10 @@ impl KmsKey {
     /// The key with this id, ARN, alias (`alias/…`) or alias ARN.
     ///
     /// # Errors
-    /// [`KmsError::EmptyKeyId`].
+    /// [`KmsError::EmptyKeyId`], [`KmsError::InvalidKeyId`].
     pub fn new(client: Client, key_id: impl Into<String>) -> Result<Self, KmsError> {
         let key_id = key_id.into();
-        if key_id.trim().is_empty() {
-            return Err(KmsError::EmptyKeyId);
-        }
+        parse_identifier(&key_id)?;
         Ok(Self {
             client,
             key_id,
@@ -140,7 +139,27 @@ pub(crate) async fn decrypt(
         .await;
     let call = || call(client, key_id, "Decrypt");
     let answer = answer.map_err(|error| KmsError::new(call(), &error))?;
-    present(answer.plaintext, call, "Plaintext").map(Zeroizing::new)
+    let plaintext = present(answer.plaintext, call, "Plaintext").map(Zeroizing::new)?;
+    // KMS answers with the ARN, whatever it was asked by.
+    match key_id.filter(|key_id| key_arn(key_id).is_ok()) {
+        Some(arn) => same_key(call, answer.key_id, arn).map(|()| plaintext),
+        None => Ok(plaintext),
+    }
+}
+
+/// Specification, "AWS KMS Keyring", "OnDecrypt": the answer must be of the key that was asked.
+pub(crate) fn same_key(
+    call: impl Fn() -> KmsCall,
+    answered: Option<String>,
+    asked: &str,
+) -> Result<(), KmsError> {
+    match answered {
+        Some(answered) if answered == asked => Ok(()),
+        answered => Err(KmsError::WrongKey {
+            call: call(),
+            answered,
+        }),
+    }
 }
 
 pub(crate) fn call(client: &Client, key_id: Option<&str>, operation: &'static str) -> KmsCall {

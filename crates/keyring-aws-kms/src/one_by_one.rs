@@ -3,10 +3,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use envelope::keyring::{Attempt, KeyRequest, Unwrapped};
-use envelope::{DataKey, EncryptedDataKey};
+use envelope::{DataKey, EncryptedDataKey, ErrorKind};
 
 use crate::kms_error::KmsError;
 
+/// Encrypted data keys of one message that a keyring has its service open. An honest message holds one
+/// of each key; a hostile one holds up to 65 535.
+const MOST_TRIED: usize = 20;
 /// Attempts that are reported of one keyring: nobody reads the many of a hostile message.
 const REPORTED_ATTEMPTS: usize = 1000;
 
@@ -27,17 +30,13 @@ pub(crate) trait OneByOne: Sync {
 pub(crate) enum Refusal {
     Skipped(Cow<'static, str>),
     Failed(Cow<'static, str>),
-    /// KMS gave no answer.
-    Unavailable(Cow<'static, str>),
+    /// The service gave no answer, or none about the key.
+    Service(ErrorKind, String),
 }
 
 impl From<KmsError> for Refusal {
     fn from(error: KmsError) -> Self {
-        let text = error.to_string().into();
-        match error.is_transient() {
-            true => Self::Unavailable(text),
-            false => Self::Failed(text),
-        }
+        Self::Service(error.kind(), error.to_string())
     }
 }
 
@@ -48,13 +47,19 @@ pub(crate) async fn first_to_open(
     request: KeyRequest<'_>,
 ) -> Result<Unwrapped, Vec<Attempt>> {
     let mut attempts = Vec::new();
+    let mut tried = 0;
     for (index, key) in keys.iter().enumerate() {
         let name = || Arc::clone(keyring.description());
-        let attempt = match keyring.open(key, request).await {
+        let opened = match tried == MOST_TRIED {
+            true => Err(Refusal::Skipped("twenty others were tried before".into())),
+            false => keyring.open(key, request).await,
+        };
+        tried += usize::from(!matches!(opened, Err(Refusal::Skipped(_))));
+        let attempt = match opened {
             Ok(data_key) => return Ok(Unwrapped { index, data_key }),
             Err(Refusal::Skipped(reason)) => Attempt::skipped(index, name(), reason),
             Err(Refusal::Failed(reason)) => Attempt::failed_with(index, name(), reason),
-            Err(Refusal::Unavailable(reason)) => Attempt::unavailable(index, name(), reason),
+            Err(Refusal::Service(kind, reason)) => Attempt::of_kind(kind, index, name(), reason),
         };
         if attempts.len() < REPORTED_ATTEMPTS {
             attempts.push(attempt);

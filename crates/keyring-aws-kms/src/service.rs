@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::arn::{Arn, key_arn};
 use crate::kms_call::KmsCall;
 use crate::kms_error::KmsError;
-use crate::kms_key::{call, pairs, present, some};
+use crate::kms_key::{call, pairs, present, same_key, some};
 use crate::one_by_one::Refusal;
 
 /// The provider id of data keys under symmetric keys of KMS (specification, "AWS KMS Keyring").
@@ -269,21 +269,6 @@ fn wrapped(
         Some(arn) if key_arn(&arn).is_ok() => {
             Ok(EncryptedDataKey::new(PROVIDER_ID, arn, ciphertext))
         }
-        answered => Err(KmsError::WrongKey {
-            call: call(),
-            answered,
-        }),
-    }
-}
-
-/// Specification, "AWS KMS Keyring", "OnDecrypt": the answer must be of the key that was asked.
-fn same_key(
-    call: impl Fn() -> KmsCall,
-    answered: Option<String>,
-    asked: &str,
-) -> Result<(), KmsError> {
-    match answered {
-        Some(answered) if answered == asked => Ok(()),
         answered => Err(KmsError::WrongKey {
             call: call(),
             answered,

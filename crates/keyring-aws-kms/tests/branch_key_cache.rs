@@ -321,7 +321,7 @@ async fn a_permission_that_is_taken_away_ends_with_the_cache() {
         "{reason}"
     );
     let error = decrypt(&keyring, &message, &opening()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NoKey);
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod support;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use envelope::ErrorKind;
 use envelope_aws_kms::test_util::Fault;
 use envelope_aws_kms::{BranchKeyError, BranchKeyStore, KmsConfiguration};
 use support::branch_keys::{
@@ -64,7 +65,7 @@ async fn kms_refuses_an_item_that_was_altered() {
             let error = error.unwrap_err();
             let code = kms_code(&error, item_type);
             assert_eq!(code, "InvalidCiphertextException", "{attribute}");
-            assert!(!error.is_transient());
+            assert_ne!(error.kind(), ErrorKind::Unavailable);
             if item_type == ACTIVE {
                 // Not copied into a new version either.
                 let error = store.create_version(ID).await.unwrap_err();
@@ -161,7 +162,7 @@ async fn a_malformed_item_is_refused_before_kms_is_asked() {
                 malformed(&error, item_type),
                 ((*attribute).to_owned(), *reason)
             );
-            assert!(!error.is_transient());
+            assert_ne!(error.kind(), ErrorKind::Unavailable);
             if item_type == ACTIVE {
                 let error = store.create_version(ID).await.unwrap_err();
                 assert_eq!(malformed(&error, ACTIVE).1, *reason);
@@ -210,7 +211,7 @@ async fn what_is_not_there_is_named() {
     let store = services.store();
     let error = store.active(ID).await.unwrap_err();
     assert!(matches!(&error, BranchKeyError::NotFound { .. }));
-    assert!(!error.is_transient());
+    assert_ne!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(
         error.to_string(),
         "branch key \"acme\" has no item \"branch:ACTIVE\" in table table-1; it was deleted, or \
@@ -242,7 +243,7 @@ async fn what_is_not_there_is_named() {
         store.create_key(Some(ID), &purpose()).await.unwrap_err(),
     ] {
         assert_eq!(table_code(&error), "ResourceNotFoundException");
-        assert!(!error.is_transient());
+        assert_ne!(error.kind(), ErrorKind::Unavailable);
         let text = error.to_string();
         let expected = " of table no-table in eu-west-1: ResourceNotFoundException: there is no such \
              table in this account and region; create it first (request in-memory-";
@@ -262,7 +263,7 @@ async fn a_missing_permission_is_named() {
         services.dynamo_db.deny(operation);
         let error = store.create_version(ID).await.unwrap_err();
         assert_eq!(table_code(&error), "AccessDeniedException");
-        assert!(!error.is_transient());
+        assert_ne!(error.kind(), ErrorKind::Unavailable);
         let text = error.to_string();
         let expected = format!(
             "dynamodb:{operation} of table table-1 in eu-west-1: AccessDeniedException: allow \
@@ -299,7 +300,7 @@ async fn a_missing_permission_is_named() {
             let expected = format!(": AccessDeniedException: allow {permission} to the caller");
             assert!(text.contains(&expected), "{text}");
             assert!(text.contains(&services.key.to_string()), "{text}");
-            assert!(!error.is_transient());
+            assert_ne!(error.kind(), ErrorKind::Unavailable);
         }
         services.recover();
     }
@@ -314,7 +315,7 @@ async fn a_missing_permission_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_passes_is_tried_again_and_what_does_not_is_transient() {
+async fn what_passes_is_tried_again_and_what_does_not_is_unavailable() {
     let services = Services::start().await;
     services.create(ID).await;
     let retries = RetryConfig::standard().with_max_attempts(3);
@@ -346,13 +347,13 @@ async fn what_passes_is_tried_again_and_what_does_not_is_transient() {
         services.dynamo_db.fail_next(u64::MAX, fault);
         let error = store.active(ID).await.unwrap_err();
         assert_eq!(services.dynamo_db.total_calls(), calls + 6, "{fault:?}");
-        assert!(error.is_transient(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.to_string().contains(expected), "{error}");
         services.recover();
         services.kms.fail_next(u64::MAX, fault);
         let error = store.active(ID).await.unwrap_err();
         assert!(matches!(error, BranchKeyError::Kms { .. }));
-        assert!(error.is_transient(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         services.recover();
     }
     // So is a write.

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
-use envelope::EncryptionContext;
+use envelope::{EncryptionContext, ErrorKind};
 use envelope_aws_kms::{BranchKeyError, BranchKeyStore, KmsConfiguration, KmsError};
 use serde_json::{Value, json};
 
@@ -322,7 +322,11 @@ async fn a_cancelled_transaction_says_why() {
                          request-7)"
                     )
                 );
-                assert_eq!(error.is_transient(), is_transient, "{error}");
+                assert_eq!(
+                    error.kind() == ErrorKind::Unavailable,
+                    is_transient,
+                    "{error}"
+                );
             }
         }
     }

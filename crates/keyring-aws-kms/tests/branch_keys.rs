@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ScalarAttributeType,
 };
-use envelope::EncryptionContext;
+use envelope::{EncryptionContext, ErrorKind};
 use envelope_aws_kms::test_util::{InMemoryDynamoDb, InMemoryKms};
 use envelope_aws_kms::{Arn, BranchKeyError, BranchKeyStore, KmsConfiguration};
 use support::branch_keys::{
@@ -172,7 +172,7 @@ async fn a_branch_key_is_made_once() {
     let error = services.store().create_key(Some(ID), &purpose()).await;
     let error = error.unwrap_err();
     assert!(matches!(&error, BranchKeyError::AlreadyExists { .. }));
-    assert!(!error.is_transient());
+    assert_ne!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(
         error.to_string(),
         "branch key \"acme\" exists already in table table-1; make a version of it"

@@ -7,6 +7,9 @@ const TEXTS: usize = 3;
 /// Most characters that are kept of one text.
 const TEXT_LENGTH: usize = 300;
 
+/// Bytes of a secret in a row that must not be shown.
+const TELLING: usize = 16;
+
 /// What the server said when it refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -20,13 +23,13 @@ struct Errors {
 }
 
 impl Answer {
-    /// Reads the error texts. One that repeats something `hidden` is withheld.
+    /// Reads the error texts. One that repeats something `hidden`, or a part of it, is withheld.
     pub(crate) fn new(status: u16, body: &[u8], hidden: &[&str]) -> Self {
         // Proxies on the way answer with pages of their own; nothing of them is shown.
         let errors =
             serde_json::from_slice(body).map_or_else(|_| Vec::new(), |Errors { errors }| errors);
         let texts = errors.iter().take(TEXTS).map(|text| {
-            if hidden.iter().any(|hidden| text.contains(hidden)) {
+            if hidden.iter().any(|hidden| repeats(text, hidden)) {
                 return "(withheld, as it repeats a secret)".to_owned();
             }
             let words: Vec<&str> = text.split_whitespace().collect();
@@ -56,6 +59,14 @@ impl Answer {
     pub(crate) fn says(&self, part: &str) -> bool {
         self.texts.iter().any(|text| text.contains(part))
     }
+}
+
+/// Whether the text has as much of the secret as tells something.
+fn repeats(text: &str, hidden: &str) -> bool {
+    let (text, hidden) = (text.as_bytes(), hidden.as_bytes());
+    let length = hidden.len().min(TELLING);
+    let holds = |part: &[u8]| text.windows(length).any(|window| window == part);
+    length > 0 && hidden.windows(length).any(holds)
 }
 
 impl fmt::Display for Answer {
@@ -94,6 +105,16 @@ mod tests {
             answer.texts(),
             ["(withheld, as it repeats a secret)", "fine"]
         );
+    }
+
+    #[test]
+    fn a_text_that_repeats_a_part_of_a_secret_is_withheld() {
+        let secret = "vault:v1:0123456789abcdefghijklmnop";
+        for (text, shown) in [("9abcdefghijklmno", false), ("9abcdefghijklmn", true)] {
+            let body = format!(r#"{{"errors":["near {text}..."]}}"#);
+            let answer = Answer::new(400, body.as_bytes(), &[secret]);
+            assert_eq!(answer.says(text), shown, "{answer}");
+        }
     }
 
     #[test]

@@ -170,6 +170,12 @@ pub enum Error {
         /// What the server said.
         answer: Answer,
     },
+    /// What was unwrapped is no data key for the algorithm suite.
+    #[error("{path}: the unwrapped key has the wrong length for the algorithm suite")]
+    KeyLength {
+        /// Where.
+        path: String,
+    },
     /// The server refused for another reason.
     #[error("{path}: refused ({answer})")]
     Refused {
@@ -211,11 +217,8 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unreachable { .. }
-            | Self::Sealed { .. }
-            | Self::AnswerNotValid { .. }
-            | Self::Refused { .. } => ErrorKind::Unavailable,
-            Self::AnotherKey { .. } => ErrorKind::NoKey,
+            Self::Unreachable { .. } | Self::Sealed { .. } => ErrorKind::Unavailable,
+            Self::AnotherKey { .. } | Self::KeyLength { .. } => ErrorKind::NoKey,
             Self::NotAuthentic { .. } => ErrorKind::NotAuthentic,
             _ => ErrorKind::InvalidRequest,
         }
@@ -225,7 +228,10 @@ impl Error {
     pub(crate) fn is_about_one_key(&self) -> bool {
         matches!(
             self,
-            Self::NotAuthentic { .. } | Self::VersionRetired { .. } | Self::Refused { .. }
+            Self::NotAuthentic { .. }
+                | Self::VersionRetired { .. }
+                | Self::KeyLength { .. }
+                | Self::Refused { .. }
         )
     }
 }

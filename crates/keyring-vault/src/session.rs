@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::Result;
 use crate::lease::Lease;
 use crate::token::Token;
 
@@ -67,9 +66,12 @@ impl Session {
                 };
                 Some(Upkeep::LookUp)
             }
+            // Somebody else may have renewed it, or the answer to a renewal was lost.
             Due::Renewal { expires, .. } if expires <= now => {
-                state.due = Due::Nothing;
-                None
+                state.due = Due::LookUp {
+                    at: now.checked_add(LOOK_UP_AGAIN),
+                };
+                Some(Upkeep::LookUp)
             }
             Due::Renewal { at, expires } if at <= now => {
                 let wait = (expires.duration_since(now) / 2).max(LEAST_INTERVAL);
@@ -102,28 +104,22 @@ impl Session {
     }
 
     /// Another token than the one that was refused: somebody else has read it, or the file holds it
-    /// by now.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or holds no token.
-    pub(crate) fn another(&self, refused: &Token) -> Result<Option<Arc<Token>>> {
+    /// by now. A file that cannot be read is being replaced; the refusal says more.
+    pub(crate) fn another(&self, refused: &Token) -> Option<Arc<Token>> {
         let token = self.token();
         if !token.is_same(refused) {
-            return Ok(Some(token));
+            return Some(token);
         }
-        let Some(file) = &self.file else {
-            return Ok(None);
-        };
-        let token = Token::from_file(file)?;
+        let token = Token::from_file(self.file.as_ref()?).ok()?;
         if token.is_same(refused) {
-            return Ok(None);
+            return None;
         }
         let token = Arc::new(token);
         *self.state() = State {
             token: Arc::clone(&token),
             due: Due::LookUp { at: None },
         };
-        Ok(Some(token))
+        Some(token)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,15 +166,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failing_renewals_are_few_and_end_with_the_lease() {
+    async fn failing_renewals_are_few_and_after_the_lease_it_is_looked_up() {
         let session = Session::new(token("a"), None);
         let start = Instant::now();
         session.note(&session.token(), lease(3600, true), start);
-        let claims = (0..2 * 3600).filter(|second| {
-            let now = start + Duration::from_secs(*second);
-            session.claim(now).is_some()
-        });
-        assert_eq!(claims.count(), 11);
+        let claims = |seconds: std::ops::Range<u64>| -> Vec<_> {
+            let claim = |second| session.claim(start + Duration::from_secs(second));
+            seconds.filter_map(claim).collect()
+        };
+        assert_eq!(claims(0..3600), [Upkeep::Renew; 11]);
+        assert_eq!(claims(3600..2 * 3600), [Upkeep::LookUp; 60]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,12 +194,12 @@ mod tests {
         std::fs::write(file.path(), "b\n").unwrap();
         let session = Session::new(token("a"), Some(file.path().to_owned()));
         let old = session.token();
-        let new = session.another(&old).unwrap().unwrap();
+        let new = session.another(&old).unwrap();
         assert_eq!(new.expose(), "b");
         session.note(&old, lease(0, false), Instant::now());
         assert_eq!(session.claim(Instant::now()), Some(Upkeep::LookUp));
         // A second caller with the old token gets the new one, and the new one is not replaced by itself.
-        assert!(Arc::ptr_eq(&session.another(&old).unwrap().unwrap(), &new));
-        assert!(session.another(&new).unwrap().is_none());
+        assert!(Arc::ptr_eq(&session.another(&old).unwrap(), &new));
+        assert!(session.another(&new).is_none());
     }
 }

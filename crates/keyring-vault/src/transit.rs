@@ -110,8 +110,8 @@ impl Transit {
     }
 
     /// Has the server wrap a data key anew with the latest version of the key. The data key does not
-    /// leave the server. This needs [`Binding::DerivedKey`], and capability `update` on
-    /// `transit/rewrap/KEY`.
+    /// leave the server. This needs [`Binding::DerivedKey`], and capabilities `update` on
+    /// `transit/rewrap/KEY` and `read` on `transit/keys/KEY`.
     ///
     /// This is for wrapped keys that are kept on their own. One in the header of a message must stay
     /// as it is, as the header's tag covers it: encrypt the message anew.
@@ -166,17 +166,17 @@ impl Transit {
             .await
             .map_err(|error| retired(error, wrapped.version))?;
         let text = answer.data.plaintext;
-        let not_valid = |reason| Error::AnswerNotValid {
-            path: self.vault.shown(&self.path("decrypt")),
-            reason,
-        };
+        let path = || self.vault.shown(&self.path("decrypt"));
         // Room for all of it, so that it never grows and leaves a copy behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
         STANDARD
             .decode_vec(text.as_bytes(), &mut bytes)
-            .map_err(|_| not_valid("holds a plaintext that is not base64"))?;
+            .map_err(|_| Error::AnswerNotValid {
+                path: path(),
+                reason: "holds a plaintext that is not base64",
+            })?;
         DataKey::from_bytes(std::mem::take(&mut *bytes), request.suite)
-            .map_err(|_| not_valid("holds a data key of the wrong length for the algorithm suite"))
+            .map_err(|_| Error::KeyLength { path: path() })
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(
@@ -245,10 +245,7 @@ impl Keyring for Transit {
             Ok(key) => Ok(vec![key]),
             Err(error) => {
                 let (name, reason) = (self.description.to_string(), error.to_string());
-                Err(match error.kind() {
-                    ErrorKind::InvalidRequest => KeyringError::misconfigured(name, reason),
-                    _ => KeyringError::new(name, reason),
-                })
+                Err(KeyringError::of_kind(error.kind(), name, reason))
             }
         }
     }
@@ -271,12 +268,11 @@ impl Keyring for Transit {
                     Ok(data_key) => return Ok(Unwrapped { index, data_key }),
                     Err(error) => {
                         tried += 1;
-                        let attempt = match error {
-                            Error::Unreachable { .. } | Error::Sealed { .. } => {
-                                Attempt::unavailable(index, name, error.to_string())
-                            }
-                            _ => Attempt::failed_with(index, name, error.to_string()),
+                        let kind = match error.is_about_one_key() {
+                            true => ErrorKind::NoKey,
+                            false => error.kind(),
                         };
+                        let attempt = Attempt::of_kind(kind, index, name, error.to_string());
                         if !error.is_about_one_key() {
                             // The answer would be the same for all of them.
                             attempts.push(attempt);

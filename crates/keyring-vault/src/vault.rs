@@ -34,7 +34,7 @@ const ANSWER_LENGTH: usize = 1 << 20;
 ///
 /// The token is renewed when a third of its life is left, by the next request; there is no thread
 /// that would do so without requests. A refused token that came from a file is read anew, once for
-/// each request.
+/// each request of a keyring.
 ///
 /// ```
 /// use envelope_vault::{Token, Vault};
@@ -119,7 +119,7 @@ impl Vault {
         let token = shared.session.token();
         let answered = shared.send_again(request, &token).await?;
         if answered.status == StatusCode::FORBIDDEN
-            && let Some(another) = shared.session.another(&token)?
+            && let Some(another) = shared.session.another(&token)
         {
             let answered = shared.send_again(request, &another).await?;
             return shared.read(request, &another, answered).await;
@@ -241,13 +241,15 @@ impl Shared {
         let path = self.shown(&request.path);
         let answer = Answer::new(status.as_u16(), body, &request.hidden(token));
         match status {
-            StatusCode::FORBIDDEN if self.refuses(token).await => {
-                Error::TokenRefused { path, answer }
-            }
-            StatusCode::FORBIDDEN => Error::PermissionDenied {
-                path,
-                capability: request.capability,
-                answer,
+            StatusCode::FORBIDDEN => match self.refuses(token).await {
+                Some(true) => Error::TokenRefused { path, answer },
+                Some(false) => Error::PermissionDenied {
+                    path,
+                    capability: request.capability,
+                    answer,
+                },
+                // Nobody knows which of the two.
+                None => Error::Refused { path, answer },
             },
             _ if answer.says(SEALED) => Error::Sealed { path, answer },
             _ if answer.says("no handler for route") => Error::NoMount { path, answer },
@@ -266,11 +268,9 @@ impl Shared {
     }
 
     /// Whether the token itself is refused: every token may look itself up, by the policy `default`.
-    async fn refuses(&self, token: &Token) -> bool {
-        match self.send(&Request::read(LOOK_UP), token).await {
-            Ok(Answered { status, .. }) => status == StatusCode::FORBIDDEN,
-            Err(_) => false,
-        }
+    async fn refuses(&self, token: &Token) -> Option<bool> {
+        let answered = self.send(&Request::read(LOOK_UP), token).await.ok()?;
+        Some(answered.status == StatusCode::FORBIDDEN)
     }
 
     fn shown(&self, path: &str) -> String {

@@ -83,8 +83,8 @@ impl VaultBuilder {
     }
 
     /// How often a request is sent again when the connection fails or the server answers 429 or 5xx,
-    /// unless it is sealed. 3 by default. The waits between, of 0.1 to 4 seconds, double and have
-    /// jitter.
+    /// unless it is sealed. 3 by default. The waits between double from 0.1 to 4 seconds, and have up
+    /// to their length of jitter on top.
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = retries;
         self
@@ -105,8 +105,8 @@ impl VaultBuilder {
         };
         let mut client = Client::builder()
             .default_headers(headers(self.namespace.as_deref())?)
-            .https_only(!self.allow_http)
-            // A standby server names the active one so.
+            // A standby server names the active one by a redirect, which must not lead out of TLS.
+            .https_only(address.scheme() == "https")
             .redirect(Policy::limited(2))
             .referer(false)
             .timeout(self.timeout);

@@ -341,7 +341,7 @@ async fn answers_that_break_the_interface_are_refused() {
         (
             DECRYPT,
             r#"{"data":{"plaintext":"AAAA"}}"#,
-            "holds a data key of the wrong length for the algorithm suite",
+            "the unwrapped key has the wrong length for the algorithm suite",
         ),
     ] {
         let listener =

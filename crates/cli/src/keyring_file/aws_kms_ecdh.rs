@@ -160,8 +160,9 @@ impl Keyring for FetchingEcdh {
         request: KeyRequest<'_>,
     ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
         let keyring = self.keyring().await;
-        let keyring =
-            keyring.map_err(|error| KeyringError::new(self.description(), error.to_string()))?;
+        let keyring = keyring.map_err(|error| {
+            KeyringError::of_kind(error.kind(), self.description(), error.to_string())
+        })?;
         keyring.wrap_key(data_key, request).await
     }
 
@@ -184,11 +185,13 @@ impl Keyring for FetchingEcdh {
         match self.keyring().await {
             Ok(keyring) => keyring.unwrap_key(keys, request).await,
             Err(error) => {
-                let reason = error.to_string();
-                Err(vec![match error.is_transient() {
-                    true => Attempt::unavailable(first, self.description(), reason),
-                    false => Attempt::failed_with(first, self.description(), reason),
-                }])
+                let (kind, reason) = (error.kind(), error.to_string());
+                Err(vec![Attempt::of_kind(
+                    kind,
+                    first,
+                    self.description(),
+                    reason,
+                )])
             }
         }
     }

@@ -107,7 +107,8 @@ impl Keyring for FetchingRsa {
             return self.decrypting.wrap_key(data_key, request).await;
         }
         let encrypting = self.encrypting().await.map_err(|error| {
-            KeyringError::new(format!("AWS KMS RSA {}", self.key_id), error.to_string())
+            let name = format!("AWS KMS RSA {}", self.key_id);
+            KeyringError::of_kind(error.kind(), name, error.to_string())
         })?;
         encrypting.wrap_key(data_key, request).await
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+use envelope::ErrorKind;
 
 use super::table_call::TableCall;
-use crate::kms_error::{KmsError, is_transient_code, no_answer};
+use crate::kms_error::{KmsError, answered, may_pass};
 
 /// Why a branch key was not made, versioned or read.
 ///
@@ -40,6 +41,8 @@ pub enum BranchKeyError {
     Refused {
         /// What was asked.
         call: TableCall,
+        /// The HTTP status.
+        status: u16,
         /// DynamoDB's code, as `AccessDeniedException`.
         code: Option<String>,
         /// DynamoDB's id of the request, for those who look it up.
@@ -107,24 +110,26 @@ pub enum BranchKeyError {
 }
 
 impl BranchKeyError {
-    /// Whether the same call may succeed later, with nothing changed: a service gave no answer, or is
-    /// busy or broken.
+    /// Sorts the failure by what to do about it. It is [`Unavailable`](ErrorKind::Unavailable) where
+    /// the same call may succeed later with nothing changed.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Kms { error, .. } => error.is_transient(),
-            Self::NoAnswer { .. } => true,
-            Self::Refused { code, .. } => match code.as_deref() {
+            Self::Kms { error, .. } => error.kind(),
+            Self::NoAnswer { .. } | Self::Randomness => ErrorKind::Unavailable,
+            Self::Refused { code, status, .. } => match code.as_deref() {
                 Some(
                     "ProvisionedThroughputExceededException"
                     | "ProvisionedThroughputExceeded"
-                    | "RequestLimitExceeded"
                     | "TransactionConflict"
                     | "TransactionInProgressException",
-                ) => true,
-                code => is_transient_code(code),
+                ) => ErrorKind::Unavailable,
+                code if may_pass(*status, code) => ErrorKind::Unavailable,
+                _ => ErrorKind::InvalidRequest,
             },
-            _ => false,
+            Self::NotFound { .. } => ErrorKind::NoKey,
+            Self::Malformed { .. } => ErrorKind::NotAuthentic,
+            _ => ErrorKind::InvalidRequest,
         }
     }
 
@@ -132,10 +137,11 @@ impl BranchKeyError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        match no_answer(error) {
-            Some(reason) => Self::NoAnswer { call, reason },
-            None => Self::Refused {
+        match answered(error) {
+            Err(reason) => Self::NoAnswer { call, reason },
+            Ok(status) => Self::Refused {
                 call,
+                status,
                 code: error.code().map(str::to_owned),
                 request_id: error.request_id().map(str::to_owned),
             },

@@ -3,7 +3,6 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::client::Waiters;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata};
-use aws_sdk_dynamodb::operation::RequestId;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::builders::PutBuilder;
@@ -109,11 +108,12 @@ impl Table {
         if codes.clone().any(|code| code == "ConditionalCheckFailed") {
             return Err(NotWritten::Condition);
         }
-        Err(NotWritten::Failed(BranchKeyError::Refused {
-            call: call(),
-            code: codes.next().or(error.code()).map(str::to_owned),
-            request_id: error.request_id().map(str::to_owned),
-        }))
+        let mut failed = BranchKeyError::new(call(), &error);
+        if let (BranchKeyError::Refused { code, .. }, Some(reason)) = (&mut failed, codes.next()) {
+            // The transaction's own code says only that it was cancelled.
+            *code = Some(reason.to_owned());
+        }
+        Err(NotWritten::Failed(failed))
     }
 
     /// Makes the table unless it exists, and waits until it is ready.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
 use envelope::{DataKey, EncryptedDataKey, Keyring};
-use envelope_aws_kms::{AnyKmsKey, KmsKey};
+use envelope_aws_kms::{AnyKmsKey, KmsError, KmsKey};
 use zeroize::Zeroizing;
 
 use super::received::{Received, Refusal, answer};
@@ -66,8 +66,8 @@ impl Kms {
         }
     }
 
-    fn failed(&self, reason: impl ToString) -> KeyringError {
-        KeyringError::new(self.name.to_string(), reason.to_string())
+    fn failed(&self, error: &KmsError) -> KeyringError {
+        KeyringError::of_kind(error.kind(), self.name.to_string(), error.to_string())
     }
 
     async fn unwrap(
@@ -92,10 +92,7 @@ impl Kms {
             Key::One(key) => key.decrypt(received.ciphertext, request.context).await,
             Key::Any(keys) => keys.decrypt(received.ciphertext, request.context).await,
         };
-        let secret = opened.map_err(|error| match error.is_transient() {
-            true => Refusal::Unavailable(error.to_string().into()),
-            false => Refusal::failed(error.to_string()),
-        })?;
+        let secret = opened.map_err(|error| Refusal::Service(error.kind(), error.to_string()))?;
         data_key(secret, request).ok_or(Refusal::failed(WRONG_LENGTH))
     }
 }
@@ -127,7 +124,7 @@ impl Keyring for Kms {
         binding(&self.name, request)?;
         check_length(&self.name, data_key)?;
         let wrapped = key.encrypt(data_key.expose(), request.context).await;
-        let ciphertext = wrapped.map_err(|error| self.failed(error))?;
+        let ciphertext = wrapped.map_err(|error| self.failed(&error))?;
         Ok(vec![encrypted_data_key(ciphertext)])
     }
 
@@ -146,9 +143,9 @@ impl Keyring for Kms {
         let key = self.writing()?;
         binding(&self.name, request)?;
         let generated = key.generate_data_key(request.context).await;
-        let generated = generated.map_err(|error| self.failed(error))?;
-        let data_key =
-            data_key(generated.secret, request).ok_or_else(|| self.failed(WRONG_LENGTH))?;
+        let generated = generated.map_err(|error| self.failed(&error))?;
+        let data_key = data_key(generated.secret, request)
+            .ok_or_else(|| KeyringError::misconfigured(self.name.to_string(), WRONG_LENGTH))?;
         Ok((data_key, vec![encrypted_data_key(generated.ciphertext)]))
     }
 }

@@ -13,9 +13,9 @@ pub(super) enum Refusal {
     Skipped(Cow<'static, str>),
     /// It looked like this keyring's own.
     Failed(Cow<'static, str>),
-    /// A key service gave no answer.
+    /// A key service gave no answer, or none about the key.
     #[cfg(feature = "kms")]
-    Unavailable(Cow<'static, str>),
+    Service(envelope::ErrorKind, String),
 }
 
 impl Refusal {
@@ -103,7 +103,7 @@ pub(super) fn answer(
         Err(Refusal::Skipped(reason)) => Attempt::skipped(0, keyring, reason),
         Err(Refusal::Failed(reason)) => Attempt::failed_with(0, keyring, reason),
         #[cfg(feature = "kms")]
-        Err(Refusal::Unavailable(reason)) => Attempt::unavailable(0, keyring, reason),
+        Err(Refusal::Service(kind, reason)) => Attempt::of_kind(kind, 0, keyring, reason),
     };
     Err(vec![attempt])
 }

@@ -83,7 +83,9 @@ async fn data_keys_of_other_clients_go_to_kms_with_key_and_whole_context() {
         let stored = WrapInfo::from_bytes(object.key.provider_info()).unwrap();
         let stored = stored.description;
         let context = EncryptionContext::new(stored.clone()).unwrap();
-        let http = answering(200, &with_secret(&object.data_key));
+        let mut answer = with_secret(&object.data_key);
+        answer["KeyId"] = key_id.into();
+        let http = answering(200, &answer);
         let blob = BASE64_STANDARD.encode(object.key.ciphertext());
         let keyring = strict(&http, key_id);
         let found = unwrap_under(&keyring, object.key.clone(), object.suite, &context).await;
