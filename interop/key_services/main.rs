@@ -18,6 +18,7 @@ mod moto_server;
 mod openbao;
 mod outages;
 mod peer;
+mod program;
 #[path = "../selection.rs"]
 mod selection;
 #[path = "../stores/server.rs"]

@@ -21,6 +21,7 @@ use crate::messages::{
     PLAINTEXT, UNSIGNED, flipped, not_opened, not_unwrapped, opening, opens, seal, wrap,
 };
 use crate::peer::Peer;
+use crate::program;
 use crate::server::{Server, free_addresses};
 
 const NAME: &str = "MiniStack";
@@ -49,6 +50,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     exchanges.extend(rsa_keys(&kms).await?);
     exchange::check(&kms, &mut peer, "KMS keys", &exchanges).await?;
     peer.stop().await?;
+    program::check_ministack(&kms).await?;
     one(NAME, "disabled key", disabled(&kms)).await?;
     one(
         NAME,

@@ -17,6 +17,7 @@ use crate::messages::{UNSIGNED, not_opened, not_unwrapped, opening, seal, wrap};
 use crate::moto_server::MotoServer;
 use crate::outages::PATIENCE;
 use crate::peer::Peer;
+use crate::program;
 
 const NAME: &str = "moto";
 /// More than KMS encrypts at once, by a byte.
@@ -35,6 +36,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     exchange::check(&kms, &mut peer, "KMS keys", &exchanges).await?;
     branch_keys::check(&kms, &mut peer).await?;
     peer.stop().await?;
+    program::check_moto(&kms).await?;
     let key = kms.symmetric_key(REGION).await?;
     one(NAME, "missing context", missing_context(&kms, &key)).await?;
     one(NAME, "altered wrapped key", altered(&kms, &key)).await?;

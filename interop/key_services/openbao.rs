@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::server::{Server, free_addresses};
-use crate::{outages, tokens, transit};
+use crate::{outages, program, tokens, transit};
 
 pub(crate) const NAME: &str = "OpenBao";
 /// What the keys in every server are: name, and how they are made.
@@ -163,5 +163,6 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     let bao = OpenBao::start(tools).await?;
     transit::check(&bao).await?;
     tokens::check(&bao).await?;
+    program::check_openbao(&bao).await?;
     outages::check(bao).await
 }

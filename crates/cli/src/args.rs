@@ -1,5 +1,6 @@
 //! The command line as typed.
 
+pub(crate) mod keys;
 pub(crate) mod objects;
 pub(crate) mod s3ec;
 
@@ -14,6 +15,7 @@ use envelope::{
 };
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use self::keys::KeysCommand;
 use self::objects::{Cat, Cp, Ls, Reencrypt, Rewrap, Rm, StoreArgs};
 use self::s3ec::SuffixArgs;
 use crate::error::Error;
@@ -24,9 +26,9 @@ use crate::place::Place;
 #[derive(Debug, Parser)]
 #[command(name = "envelope", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 finished, some objects failed; 2 usage or configuration; 3 no key of the keyring \
-    opens it; 4 not authentic: tampered, truncated, wrong context, policy violation; 5 the store \
-    or the disk failed; 130 interrupted."
+    after_help = "Exit codes: 0 done; 1 finished, some objects or keys failed; 2 usage or configuration; 3 no key of the keyring \
+    opens it; 4 not authentic: tampered, truncated, wrong context, policy violation; 5 the store, \
+    the disk or a key service failed; 130 interrupted."
 )]
 pub(crate) struct Args {
     /// The keyring file: which keys encrypt and decrypt
@@ -55,6 +57,8 @@ pub(crate) enum OutputFormat {
 pub(crate) enum Command {
     /// Make a key, readable by its owner only; never overwrites
     Keygen(Keygen),
+    /// Try the keys of a keyring file; make and version branch keys
+    Keys(KeysCommand),
     /// Encrypt SRC into one message at DST
     Encrypt(Encrypt),
     /// Decrypt the message at SRC to DST

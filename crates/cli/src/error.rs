@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use envelope::io::CopyError;
 use envelope::{ErrorKind, NotUnwrapped};
+use envelope_aws_kms::BranchKeyError;
 use envelope_store as store;
 
 /// Why the command failed.
@@ -32,6 +33,12 @@ pub(crate) enum Error {
     /// Some of many objects, each of which was named when it failed.
     #[error("{failed} objects failed")]
     Some { failed: usize },
+    /// Branch keys, in their table or under their key of KMS.
+    #[error(transparent)]
+    BranchKeys(#[from] BranchKeyError),
+    /// Some keys of a keyring file, each of which was told about.
+    #[error("{failed} of {total} keys failed")]
+    Keys { failed: usize, total: usize },
     #[error("interrupted; nothing was left half-written")]
     Interrupted,
 }
@@ -116,7 +123,8 @@ impl Error {
             Self::File(
                 envelope_fs::Error::NotAFile { .. } | envelope_fs::Error::SameFile { .. },
             ) => Failure::Usage,
-            Self::Some { .. } => Failure::Some,
+            Self::Some { .. } | Self::Keys { .. } => Failure::Some,
+            Self::BranchKeys(error) => of_kind(error.kind()),
             Self::Store { source, .. } => match store::Error::of(source) {
                 Some(store::Error::Envelope { source, .. }) => of_envelope(source),
                 Some(
@@ -213,11 +221,17 @@ impl Error {
 }
 
 fn of_envelope(error: &envelope::Error) -> Failure {
-    match (error, error.kind()) {
-        (envelope::Error::PolicyForbidsEncrypt { .. }, _) => Failure::NotAuthentic,
-        (_, ErrorKind::InvalidRequest) => Failure::Usage,
-        (_, ErrorKind::NoKey) => Failure::NoKey,
-        (_, ErrorKind::Unavailable) => Failure::Store,
+    match error {
+        envelope::Error::PolicyForbidsEncrypt { .. } => Failure::NotAuthentic,
+        other => of_kind(other.kind()),
+    }
+}
+
+fn of_kind(kind: ErrorKind) -> Failure {
+    match kind {
+        ErrorKind::InvalidRequest => Failure::Usage,
+        ErrorKind::NoKey => Failure::NoKey,
+        ErrorKind::Unavailable => Failure::Store,
         _ => Failure::NotAuthentic,
     }
 }

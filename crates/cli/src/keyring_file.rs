@@ -1,11 +1,23 @@
 //! The keyring file: which keys encrypt and decrypt.
 
+mod aws_kms;
+mod aws_kms_discovery;
+mod aws_kms_ecdh;
+mod aws_kms_hierarchy;
+mod aws_kms_rsa;
+mod aws_settings;
 mod cache;
+mod ec_public_pem;
+mod entry;
+mod opened_key;
+mod opening;
 mod private_pem;
 mod raw_aes;
 mod raw_ecdh;
 mod raw_rsa;
+mod rsa_public_pem;
 mod secret_file;
+mod vault_transit;
 
 use std::fmt;
 use std::fs;
@@ -15,12 +27,14 @@ use std::sync::Arc;
 use envelope::{CachingManager, Keyring, MaterialsManager, Multi};
 use envelope_s3::keyring as s3ec;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 use zeroize::Zeroizing;
 
+use self::entry::{Entry, parse_table, without_value};
+use self::opening::Opening;
 use crate::error::Error;
 use crate::keys::{Keys, NoS3ecKeys};
+
+pub(crate) use self::opened_key::OpenedKey;
 
 /// What a keyring file says, before any key is read.
 pub struct KeyringFile {
@@ -28,31 +42,13 @@ pub struct KeyringFile {
     cache: Option<cache::CacheSection>,
 }
 
-/// One `[[key]]`.
-struct Entry {
+/// A key, and the entry that it is of.
+pub(crate) struct ListedKey {
+    /// The entry, as errors name it.
     label: String,
-    kind: Kind,
-}
-
-enum Kind {
-    Aes(raw_aes::RawAesEntry),
-    Rsa(raw_rsa::RawRsaEntry),
-    Ecdh(raw_ecdh::RawEcdhEntry),
-}
-
-/// One key, in the form that each format has for it.
-struct OpenedKey {
-    framed: Arc<dyn Keyring>,
-    /// Objects of the S3 Encryption Client have no form for some types.
-    s3ec: Option<Arc<dyn Keyring>>,
-}
-
-/// All keys, in the form that each format has for them.
-struct OpenedKeys {
-    framed: Arc<dyn Keyring>,
-    s3ec: Box<dyn MaterialsManager>,
-    /// Why the first key writes no objects of the S3 Encryption Client.
-    s3ec_refusal: Option<String>,
+    /// Its `type`.
+    pub(crate) kind: &'static str,
+    pub(crate) key: OpenedKey,
 }
 
 #[derive(Deserialize)]
@@ -62,8 +58,6 @@ struct Document {
     key: Vec<toml::Table>,
     cache: Option<toml::Table>,
 }
-
-const TYPES: &str = "the types are: raw-aes, raw-rsa, raw-ecdh";
 
 impl KeyringFile {
     /// Reads the text of a keyring file.
@@ -86,49 +80,46 @@ impl KeyringFile {
         })
     }
 
+    fn read(path: Option<&Path>) -> Result<(&Path, Self), Error> {
+        let path = path.ok_or_else(|| {
+            Error::Usage(
+                "no keyring: name a keyring file with --keyring or ENVELOPE_KEYRING".into(),
+            )
+        })?;
+        let text = fs::read_to_string(path).map(Zeroizing::new);
+        let text =
+            text.map_err(|error| at(path)(format!("cannot read the keyring file: {error}")))?;
+        Ok((path, Self::parse(&text).map_err(at(path))?))
+    }
+
     /// Reads the keys. Their paths are relative to `file`, the keyring file's own.
-    fn open(self, file: &Path) -> Result<OpenedKeys, String> {
+    async fn open(self, file: &Path) -> Result<Vec<ListedKey>, String> {
+        let mut opening = Opening::new(file);
         let mut opened = Vec::new();
-        let mut s3ec_refusal = None;
-        for (index, Entry { label, kind }) in self.entries.into_iter().enumerate() {
-            let key = match kind {
-                Kind::Aes(entry) => entry.open(file),
-                Kind::Rsa(entry) => entry.open(file),
-                Kind::Ecdh(entry) => entry.open(file).map(|keyring| OpenedKey {
-                    framed: Arc::new(keyring),
-                    s3ec: None,
-                }),
-            };
-            let key = key.map_err(|fault| format!("{label}: {fault}"))?;
-            if index == 0 && key.s3ec.is_none() {
-                s3ec_refusal = Some(format!(
-                    "{label}: a key of this type writes no objects of the S3 Encryption Client; \
-                    put a raw-aes or raw-rsa key first"
-                ));
-            }
-            opened.push(key);
+        for entry in self.entries {
+            let (label, kind) = (entry.label.clone(), entry.kind);
+            let key = entry.open(&mut opening).await?;
+            opened.push(ListedKey { label, kind, key });
         }
-        let (framed, s3ec): (Vec<_>, Vec<_>) = opened
-            .into_iter()
-            .map(|OpenedKey { framed, s3ec }| (framed, s3ec))
-            .unzip();
-        Ok(OpenedKeys {
-            framed: framed_keys(framed)?,
-            s3ec: s3ec_keys(s3ec.into_iter().flatten()),
-            s3ec_refusal,
-        })
+        Ok(opened)
     }
 }
 
+/// Names the file.
+fn at(path: &Path) -> impl Fn(String) -> Error {
+    move |fault| Error::Usage(format!("{}: {fault}", path.display()))
+}
+
 /// The first generates data keys, and all of them wrap them.
-fn framed_keys(keyrings: Vec<Arc<dyn Keyring>>) -> Result<Arc<dyn Keyring>, String> {
-    let mut keyrings = keyrings.into_iter();
+fn framed_keys(
+    mut keyrings: impl Iterator<Item = Arc<dyn Keyring>>,
+) -> Result<Arc<dyn Keyring>, String> {
     // `parse` refused an empty list.
     let generator = keyrings.next().ok_or("no [[key]] entry")?;
-    if keyrings.len() == 0 {
+    let Some(second) = keyrings.next() else {
         return Ok(generator);
-    }
-    let multi = Multi::generate_with(generator);
+    };
+    let multi = Multi::generate_with(generator).and(second);
     Ok(Arc::new(keyrings.fold(multi, Multi::and)))
 }
 
@@ -137,52 +128,6 @@ fn s3ec_keys(mut keyrings: impl Iterator<Item = Arc<dyn Keyring>>) -> Box<dyn Ma
     match keyrings.next() {
         Some(first) => Box::new(keyrings.fold(s3ec::Keys::new(first), s3ec::Keys::and)),
         None => Box::new(NoS3ecKeys),
-    }
-}
-
-impl Entry {
-    fn parse(index: usize, mut table: toml::Table) -> Result<Self, String> {
-        let name = table.get("name").and_then(|name| name.as_str());
-        let label = match name {
-            Some(name) => format!("key {} ({name:?})", index + 1),
-            None => format!("key {}", index + 1),
-        };
-        let kind = match table.remove("type") {
-            None => Err(format!("field \"type\" is missing; {TYPES}")),
-            Some(kind) => match kind.as_str() {
-                Some("raw-aes") => parse_table(table).map(Kind::Aes),
-                Some("raw-rsa") => parse_table(table).map(Kind::Rsa),
-                Some("raw-ecdh") => parse_table(table).map(Kind::Ecdh),
-                Some(other) => Err(format!("field \"type\": {other:?} is not known; {TYPES}")),
-                None => Err("field \"type\": must be a string".to_owned()),
-            },
-        };
-        match kind {
-            Ok(kind) => Ok(Self { label, kind }),
-            Err(fault) => Err(format!("{label}: {fault}")),
-        }
-    }
-}
-
-/// Names the field, and never shows its value.
-fn parse_table<T: DeserializeOwned>(table: toml::Table) -> Result<T, String> {
-    serde_path_to_error::deserialize(table).map_err(|error| {
-        let message = without_value(error.inner().message());
-        match error.path().iter().next() {
-            Some(Segment::Map { .. }) => format!("field {:?}: {message}", error.path().to_string()),
-            _ => message,
-        }
-    })
-}
-
-/// The message without the value that it quotes, which may be a key.
-fn without_value(message: &str) -> String {
-    let quoting = ["invalid type: ", "invalid value: ", "invalid length "];
-    match message.rsplit_once(", expected ") {
-        Some((found, expected)) if quoting.iter().any(|begin| found.starts_with(begin)) => {
-            format!("must be {expected}")
-        }
-        _ => message.to_owned(),
     }
 }
 
@@ -206,25 +151,20 @@ impl fmt::Debug for KeyringFile {
     }
 }
 
-/// Reads the file and every key that it names.
+/// Reads the file and every key that it names. No service is called before a key is used.
 ///
 /// # Errors
 /// [`Error::Usage`] that names file, entry, field and remedy.
-pub(crate) fn load(path: Option<&Path>) -> Result<Keys, Error> {
-    let path = path.ok_or_else(|| {
-        Error::Usage("no keyring: name a keyring file with --keyring or ENVELOPE_KEYRING".into())
-    })?;
-    let at = |fault: String| Error::Usage(format!("{}: {fault}", path.display()));
-    let text = fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|error| at(format!("cannot read the keyring file: {error}")))?;
-    let mut file = KeyringFile::parse(&text).map_err(at)?;
+pub(crate) async fn load(path: Option<&Path>) -> Result<Keys, Error> {
+    let (path, mut file) = KeyringFile::read(path)?;
+    let at = at(path);
     let cache = file.cache.take();
-    let OpenedKeys {
-        framed,
-        s3ec,
-        s3ec_refusal,
-    } = file.open(path).map_err(at)?;
+    let keys = file.open(path).await.map_err(&at)?;
+    // Each object of the S3 Encryption Client needs a data key of its own, so nothing is cached.
+    let s3ec = s3ec_keys(keys.iter().filter_map(|listed| listed.key.s3ec.clone()));
+    let s3ec_refusal = keys.first().and_then(ListedKey::s3ec_refusal);
+    let s3ec_refusal = s3ec_refusal.map(|fault| format!("{}: {fault}", path.display()));
+    let framed = framed_keys(keys.into_iter().map(|listed| listed.key.framed)).map_err(&at)?;
     let framed: Box<dyn MaterialsManager> = match cache {
         None => Box::new(framed),
         Some(cache) => {
@@ -234,7 +174,28 @@ pub(crate) fn load(path: Option<&Path>) -> Result<Keys, Error> {
             Box::new(cached.map_err(|error| at(format!("[cache]: {error}")))?)
         }
     };
-    // Each object of the S3 Encryption Client needs a data key of its own, so nothing is cached.
-    let s3ec_refusal = s3ec_refusal.map(|fault| format!("{}: {fault}", path.display()));
     Ok(Keys::new(framed, s3ec, s3ec_refusal))
+}
+
+/// As [`load`], for what looks at each key by itself.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) async fn load_each(path: Option<&Path>) -> Result<Vec<ListedKey>, Error> {
+    let (path, file) = KeyringFile::read(path)?;
+    file.open(path).await.map_err(at(path))
+}
+
+impl ListedKey {
+    /// Why it writes no objects of the S3 Encryption Client.
+    fn s3ec_refusal(&self) -> Option<String> {
+        let Self { label, key, .. } = self;
+        let why = match (&key.s3ec, key.no_encryption) {
+            (Some(_), why) => why?,
+            (None, _) => "a key of this type writes no objects of the S3 Encryption Client",
+        };
+        Some(format!(
+            "{label}: {why}; put a raw-aes, raw-rsa or aws-kms key first"
+        ))
+    }
 }

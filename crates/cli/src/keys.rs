@@ -78,8 +78,7 @@ impl MaterialsManager for NoKeys {
 pub(crate) struct NoS3ecKeys;
 
 const NAME: &str = "the keyring file";
-const NOT_FOR_S3EC: &str =
-    "has no key for objects of the S3 Encryption Client; add one of type raw-aes or raw-rsa";
+const NOT_FOR_S3EC: &str = "has no key for objects of the S3 Encryption Client; add one of type raw-aes, raw-rsa or aws-kms";
 
 #[async_trait]
 impl Keyring for NoS3ecKeys {

@@ -45,8 +45,9 @@ fn run(args: Args, output: &Output) -> Result<(), Error> {
     let keyring = args.keyring.as_deref();
     match args.command {
         Command::Keygen(command) => commands::keygen::run(&command, output),
-        Command::Encrypt(command) => commands::encrypt::run(&command, keyring, output),
-        Command::Decrypt(command) => commands::decrypt::run(&command, keyring, output),
+        Command::Keys(command) => wait(commands::keys::run(&command, keyring, output)),
+        Command::Encrypt(command) => wait(commands::encrypt::run(&command, keyring, output)),
+        Command::Decrypt(command) => wait(commands::decrypt::run(&command, keyring, output)),
         Command::Inspect(command) => wait(commands::inspect::run(&command, output)),
         Command::Ls(command) => wait(commands::ls::run(&command, output)),
         Command::Cat(command) => wait(commands::cat::run(&command, keyring)),
@@ -57,7 +58,7 @@ fn run(args: Args, output: &Output) -> Result<(), Error> {
     }
 }
 
-/// Runs a command that talks to stores.
+/// Runs a command that talks to stores or key services.
 fn wait(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let runtime = tokio::runtime::Runtime::new();
     let runtime = runtime.map_err(|source| Error::Read {

@@ -462,13 +462,13 @@ fn keys_without_a_form_for_the_format_are_left_out() {
     let write = || folder.piped(b"text", &["cp", "-", "memory:///x", "--format", "s3ec-v3"]);
     folder.write("keyring.toml", format!("{ecdh}{aes}"));
     assert_eq!(cat().succeeds(), PLAINTEXT);
-    write().fails(2, &["keyring.toml", "key 1", "raw-aes or raw-rsa"]);
+    write().fails(2, &["keyring.toml", "key 1", "raw-aes, raw-rsa or aws-kms"]);
     folder.write("keyring.toml", format!("{aes}{ecdh}"));
     assert_eq!(cat().succeeds(), PLAINTEXT);
     write().succeeds();
     folder.write("keyring.toml", ecdh);
     cat().fails(3, &["object"]);
-    assert!(cat().errors().contains("raw-aes or raw-rsa"));
+    assert!(cat().errors().contains("raw-aes, raw-rsa or aws-kms"));
     // Messages are opened all the same.
     folder
         .piped(b"text", &["cp", "-", &url(&folder, "store/message")])

@@ -226,8 +226,11 @@ impl Error {
     #[must_use]
     pub fn of(error: &object_store::Error) -> Option<&Self> {
         let first: &(dyn std::error::Error + 'static) = error;
-        std::iter::successors(Some(first), |error| error.source())
-            .find_map(|error| error.downcast_ref())
+        std::iter::successors(Some(first), |error| error.source()).find_map(|error| {
+            // `envelope` shares errors of formats, and an `Arc` hides what is in it.
+            let shared = error.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>();
+            shared.map_or_else(|| error.downcast_ref(), |shared| shared.downcast_ref())
+        })
     }
 
     /// What kind of failure this is.

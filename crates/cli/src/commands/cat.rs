@@ -23,7 +23,7 @@ pub(crate) async fn run(command: &Cat, keyring: Option<&Path>) -> Result<(), Err
         s3ec: command.suffix.known_to(s3ec),
         writes: Family::Framed,
     };
-    let (builder, keys) = formats.over(store, keyring_file::load(keyring)?);
+    let (builder, keys) = formats.over(store, keyring_file::load(keyring).await?);
     let store = builder.context(command.context.load()?).build(keys);
     let failed = |source| Error::store(command.url.as_str(), source);
     let request = GetOptions::new()

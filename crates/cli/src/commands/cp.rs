@@ -50,7 +50,7 @@ pub(crate) async fn run(
     command.store.options().check(&urls)?;
     let copy = Copy { command };
     // Whatever is wrong with the keyring is said before anything is read.
-    let keys = Sides::load(command, keyring)?;
+    let keys = Sides::load(command, keyring).await?;
     match (&command.source, &command.target) {
         (Location::Standard, Location::Standard) => Err(Error::Usage(
             "standard input to standard output copies nothing; give a URL or a path".to_owned(),
@@ -76,12 +76,12 @@ struct Sides {
 }
 
 impl Sides {
-    fn load(command: &Cp, keyring: Option<&path::Path>) -> Result<Self, Error> {
-        let load = |location: &Location, plain: bool| {
-            let encrypted = location.url().is_some() && !plain;
-            encrypted.then(|| keyring_file::load(keyring)).transpose()
+    async fn load(command: &Cp, keyring: Option<&path::Path>) -> Result<Self, Error> {
+        let load = async |location: &Location, plain: bool| match location.url() {
+            Some(_) if !plain => keyring_file::load(keyring).await.map(Some),
+            _ => Ok(None),
         };
-        let target = load(&command.target, command.plain_destination)?;
+        let target = load(&command.target, command.plain_destination).await?;
         let writing = |mut keys: Keys| -> Result<Keys, Error> {
             if command.format.family() == Family::S3ec {
                 keys.check_writes_s3ec()?;
@@ -90,7 +90,7 @@ impl Sides {
             Ok(keys)
         };
         Ok(Self {
-            source: load(&command.source, command.plain_source)?,
+            source: load(&command.source, command.plain_source).await?,
             target: target.map(writing).transpose()?,
         })
     }

@@ -3,14 +3,13 @@ use std::path::Path;
 
 use envelope::io::{copy, read_header};
 use envelope::{DecryptOptions, Decryptor, MaterialsManager};
-use futures::executor::block_on;
 use serde_json::json;
 use tempfile::SpooledTempFile;
 
 use super::{context_json, suite_id};
 use crate::args::Decrypt;
 use crate::error::Error;
-use crate::interrupt::Interruptible;
+use crate::interrupt::{self, Interruptible};
 use crate::keyring_file;
 use crate::output::Output;
 use crate::place::{Source, Target};
@@ -18,9 +17,13 @@ use crate::place::{Source, Target};
 /// A piped message up to this length in bytes is kept in memory; a longer one goes to disk.
 const SPOOL_IN_MEMORY: usize = 4 << 20;
 
-pub(crate) fn run(command: &Decrypt, keyring: Option<&Path>, output: &Output) -> Result<(), Error> {
+pub(crate) async fn run(
+    command: &Decrypt,
+    keyring: Option<&Path>,
+    output: &Output,
+) -> Result<(), Error> {
     let options = options(command)?;
-    let keyring = keyring_file::load(keyring)?.framed;
+    let keyring = keyring_file::load(keyring).await?.framed;
     let source = Source::open(&command.source, command.target.path())?;
     let target_name = Target::name(&command.target);
     let failed = Error::copy(&source.name, &target_name);
@@ -29,7 +32,7 @@ pub(crate) fn run(command: &Decrypt, keyring: Option<&Path>, output: &Output) ->
     let mut reader = progress.wrap_read(Interruptible(source.reader));
     let (header, mut body) = read_header(&mut reader, &options).map_err(&failed)?;
     let header_length = header.length() as u64;
-    let materials = block_on(keyring.decryption_materials(header.request()));
+    let materials = interrupt::or(keyring.decryption_materials(header.request())).await?;
     let decryptor = materials
         .and_then(|materials| header.verify(materials))
         .map_err(|error| Error::envelope(&source.name, error))?;

@@ -2,27 +2,31 @@ use std::path::Path;
 
 use envelope::io::copy;
 use envelope::{EncryptOptions, Encryptor, MaterialsManager};
-use futures::executor::block_on;
 use serde_json::json;
 
 use super::{context_json, suite_id};
 use crate::args::Encrypt;
 use crate::error::Error;
-use crate::interrupt::Interruptible;
+use crate::interrupt::{self, Interruptible};
 use crate::keyring_file;
 use crate::output::Output;
 use crate::place::{Source, Target};
 
-pub(crate) fn run(command: &Encrypt, keyring: Option<&Path>, output: &Output) -> Result<(), Error> {
+pub(crate) async fn run(
+    command: &Encrypt,
+    keyring: Option<&Path>,
+    output: &Output,
+) -> Result<(), Error> {
     let options = options(command)?;
     let manager = command
         .required
-        .requiring(keyring_file::load(keyring)?.framed)?;
+        .requiring(keyring_file::load(keyring).await?.framed)?;
     let source = Source::open(&command.source, command.target.path())?;
     let refused = |error| Error::envelope(&source.name, error);
     let mut request = options.request().map_err(refused)?;
     request.plaintext_length = source.length;
-    let materials = block_on(manager.encryption_materials(request)).map_err(refused)?;
+    let materials = interrupt::or(manager.encryption_materials(request)).await?;
+    let materials = materials.map_err(refused)?;
     let (suite, context) = (materials.suite(), materials.context().clone());
     let encryptor = Encryptor::new(materials, &options).map_err(refused)?;
 

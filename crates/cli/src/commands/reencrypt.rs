@@ -20,8 +20,8 @@ pub(crate) async fn run(
     let format = &command.format;
     let mut formats = format.formats(&command.reading, &command.s3ec, &command.rules)?;
     formats.s3ec = command.read_suffix.known_to(formats.s3ec);
-    let keys = keyring_file::load(keyring)?;
-    let to = keyring_file::load(Some(&command.to))?;
+    let keys = keyring_file::load(keyring).await?;
+    let to = keyring_file::load(Some(&command.to)).await?;
     let to = match format.family() {
         Family::S3ec => {
             opened.check_s3ec(&command.url)?;

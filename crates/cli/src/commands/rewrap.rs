@@ -20,8 +20,8 @@ pub(crate) async fn run(
     output: &Output,
 ) -> Result<(), Error> {
     let opened = command.store.open(&command.url)?;
-    let keys = keyring_file::load(keyring)?;
-    let to = keyring_file::load(Some(&command.to))?;
+    let keys = keyring_file::load(keyring).await?;
+    let to = keyring_file::load(Some(&command.to)).await?;
     let policy = command.rules.commitment_policy;
     let mut s3ec = legacy_wrapping(of_policy(policy), command.allow_legacy_wrapping);
     if let Some(suffix) = &command.suffix {

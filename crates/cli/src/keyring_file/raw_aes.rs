@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::{RawAes, WrappingKey};
@@ -9,7 +9,9 @@ use envelope_s3::keyring::{Aes, MaterialDescription};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::OpenedKey;
+use super::entry::Fields;
+use super::opened_key::OpenedKey;
+use super::opening::Opening;
 use super::secret_file::{check_private_itself, read_private};
 
 /// `type = "raw-aes"`
@@ -27,9 +29,10 @@ pub(super) struct RawAesEntry {
     material_description: BTreeMap<String, String>,
 }
 
-impl RawAesEntry {
-    pub(super) fn open(self, file: &Path) -> Result<OpenedKey, String> {
-        let (field, mut bytes) = self.key_bytes(file)?;
+#[async_trait]
+impl Fields for RawAesEntry {
+    async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
+        let (field, mut bytes) = self.key_bytes(opening.file)?;
         let length = bytes.len();
         let key = |bytes: &mut [u8]| {
             WrappingKey::from_bytes(bytes).map_err(|_| {
@@ -40,13 +43,14 @@ impl RawAesEntry {
         };
         let s3ec = Aes::new(key(&mut bytes.clone())?)
             .described(MaterialDescription::new(self.material_description));
+        let name = format!("{}/{}", self.namespace, self.name);
         let framed = RawAes::new(self.namespace, self.name, key(&mut bytes)?);
-        Ok(OpenedKey {
-            framed: Arc::new(framed.map_err(|error| error.to_string())?),
-            s3ec: Some(Arc::new(s3ec)),
-        })
+        let framed = framed.map_err(|error| error.to_string())?;
+        Ok(OpenedKey::new(name, framed).with_s3ec(s3ec))
     }
+}
 
+impl RawAesEntry {
     /// The field that holds the key, and the key.
     fn key_bytes(&self, file: &Path) -> Result<(&'static str, Zeroizing<Vec<u8>>), String> {
         let base64 = |field: &'static str, text: &str| {

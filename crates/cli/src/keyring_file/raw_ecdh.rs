@@ -1,10 +1,14 @@
 use std::path::{Path, PathBuf};
 
-use envelope::{EcCurve, EcPrivateKey, EcPublicKey, RawEcdh};
+use async_trait::async_trait;
+use envelope::{EcCurve, EcPrivateKey, RawEcdh};
 use serde::Deserialize;
 
+use super::ec_public_pem::{check_curve, read_public_key};
+use super::entry::Fields;
+use super::opened_key::OpenedKey;
+use super::opening::Opening;
 use super::private_pem::PrivatePem;
-use super::secret_file::read_public;
 
 /// `type = "raw-ecdh"`
 #[derive(Deserialize)]
@@ -16,8 +20,7 @@ pub(super) struct RawEcdhEntry {
     peer_public_key_file: Option<PathBuf>,
     passphrase_env: Option<String>,
     /// Names the entry in errors; the message format has no place for it.
-    #[serde(default, rename = "name")]
-    _name: Option<String>,
+    name: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -28,25 +31,40 @@ enum Scheme {
     Discovery,
 }
 
-impl RawEcdhEntry {
-    pub(super) fn open(self, file: &Path) -> Result<RawEcdh, String> {
+const PEER: &str = "peer-public-key-file";
+const ENCRYPTS_ONLY: &str =
+    "scheme \"ephemeral\" encrypts to the peer, who alone can decrypt with scheme \"discovery\"";
+const DECRYPTS_ONLY: &str =
+    "scheme \"discovery\" opens what anybody encrypted to the key, and encrypts nothing";
+
+#[async_trait]
+impl Fields for RawEcdhEntry {
+    async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
+        let file = opening.file;
         let curve = self.curve.parse();
         let curve: EcCurve = curve.map_err(|error| format!("field \"curve\": {error}"))?;
+        let name = |scheme: &str| match &self.name {
+            Some(name) => name.clone(),
+            None => format!("{scheme} on {curve}"),
+        };
         match (
             self.scheme,
             &self.private_key_file,
             &self.peer_public_key_file,
         ) {
             (Scheme::Static, Some(mine), Some(theirs)) => {
-                let theirs = public_key(file, theirs, curve)?;
-                RawEcdh::between(self.private_key(file, mine, curve)?, theirs)
-                    .map_err(|error| error.to_string())
+                let theirs = read_public_key(PEER, file, theirs, curve)?;
+                let keyring = RawEcdh::between(self.private_key(file, mine, curve)?, theirs)
+                    .map_err(|error| error.to_string())?;
+                Ok(OpenedKey::new(name("static"), keyring))
             }
             (Scheme::Ephemeral, None, Some(theirs)) => {
-                Ok(RawEcdh::ephemeral_to(public_key(file, theirs, curve)?))
+                let keyring = RawEcdh::ephemeral_to(read_public_key(PEER, file, theirs, curve)?);
+                Ok(OpenedKey::new(name("ephemeral"), keyring).encrypting_only(ENCRYPTS_ONLY))
             }
             (Scheme::Discovery, Some(mine), None) => {
-                Ok(RawEcdh::discovery(self.private_key(file, mine, curve)?))
+                let keyring = RawEcdh::discovery(self.private_key(file, mine, curve)?);
+                Ok(OpenedKey::new(name("discovery"), keyring).decrypting_only(DECRYPTS_ONLY))
             }
             (Scheme::Static, ..) => Err(
                 "scheme \"static\" needs \"private-key-file\" and \"peer-public-key-file\"".into(),
@@ -59,7 +77,9 @@ impl RawEcdhEntry {
             }
         }
     }
+}
 
+impl RawEcdhEntry {
     fn private_key(
         &self,
         file: &Path,
@@ -71,24 +91,4 @@ impl RawEcdhEntry {
         check_curve("private-key-file", path, key.public_key(), curve)?;
         Ok(key)
     }
-}
-
-fn public_key(file: &Path, path: &Path, curve: EcCurve) -> Result<EcPublicKey, String> {
-    const FIELD: &str = "peer-public-key-file";
-    let pem = read_public(FIELD, file, path)?;
-    let key = EcPublicKey::from_pem(&pem)
-        .map_err(|error| format!("field {FIELD:?}: {}: {error}", path.display()))?;
-    check_curve(FIELD, path, &key, curve)?;
-    Ok(key)
-}
-
-fn check_curve(field: &str, path: &Path, key: &EcPublicKey, curve: EcCurve) -> Result<(), String> {
-    if key.curve() == curve {
-        return Ok(());
-    }
-    Err(format!(
-        "field {field:?}: {} is a key on {}, and \"curve\" says {curve}",
-        path.display(),
-        key.curve()
-    ))
 }

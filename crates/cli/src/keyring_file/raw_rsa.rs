@@ -1,14 +1,16 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use envelope::{RawRsa, RsaPrivateKey, RsaPublicKey};
+use async_trait::async_trait;
+use envelope::{RawRsa, RsaPrivateKey};
 use envelope_s3::keyring::{MaterialDescription, Rsa};
 use serde::Deserialize;
 
-use super::OpenedKey;
+use super::entry::Fields;
+use super::opened_key::OpenedKey;
+use super::opening::Opening;
 use super::private_pem::PrivatePem;
-use super::secret_file::read_public;
+use super::rsa_public_pem::RsaPublicPem;
 
 /// `type = "raw-rsa"`
 #[derive(Deserialize)]
@@ -25,8 +27,14 @@ pub(super) struct RawRsaEntry {
     material_description: BTreeMap<String, String>,
 }
 
-impl RawRsaEntry {
-    pub(super) fn open(self, file: &Path) -> Result<OpenedKey, String> {
+const NO_PUBLIC_KEY: &str = "it has no public key; give \"public-key-file\" to encrypt";
+const NO_PRIVATE_KEY: &str = "it has no private key; give \"private-key-file\" to decrypt";
+
+#[async_trait]
+impl Fields for RawRsaEntry {
+    async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
+        let file = opening.file;
+        let name = format!("{}/{}", self.namespace, self.name);
         let padding = self.padding.parse();
         let padding = padding.map_err(|error| format!("field \"padding\": {error}"))?;
         let mut framed = RawRsa::new(self.namespace, self.name, padding)
@@ -34,7 +42,7 @@ impl RawRsaEntry {
         // Keys are not cloned, so each form decodes its own.
         let public = self
             .public_key_file
-            .map(|path| PublicPem::read(file, path))
+            .map(|path| RsaPublicPem::read(file, path))
             .transpose()?;
         let private = self
             .private_key_file
@@ -59,29 +67,11 @@ impl RawRsaEntry {
             framed = framed.with_private_key(decode(private)?);
         }
         let description = MaterialDescription::new(self.material_description);
-        Ok(OpenedKey {
-            framed: Arc::new(framed),
-            s3ec: Some(Arc::new(s3ec.described(description))),
+        let opened = OpenedKey::new(name, framed).with_s3ec(s3ec.described(description));
+        Ok(match (public, private) {
+            (None, _) => opened.decrypting_only(NO_PUBLIC_KEY),
+            (_, None) => opened.encrypting_only(NO_PRIVATE_KEY),
+            _ => opened,
         })
-    }
-}
-
-/// A public key as text.
-struct PublicPem {
-    path: PathBuf,
-    text: String,
-}
-
-impl PublicPem {
-    const FIELD: &str = "public-key-file";
-
-    fn read(keyring_file: &Path, path: PathBuf) -> Result<Self, String> {
-        let text = read_public(Self::FIELD, keyring_file, &path)?;
-        Ok(Self { path, text })
-    }
-
-    fn decode(&self) -> Result<RsaPublicKey, String> {
-        let key = RsaPublicKey::from_pem(&self.text);
-        key.map_err(|error| format!("field {:?}: {}: {error}", Self::FIELD, self.path.display()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -25,6 +25,22 @@ pub(super) fn read_private(
         .map_err(|fault| format!("field {field:?}: {}: {fault}", path.display()))
 }
 
+/// The path of a file that only its owner may use, and that somebody else reads.
+pub(super) fn private_path(
+    field: &str,
+    keyring_file: &Path,
+    path: &Path,
+) -> Result<PathBuf, String> {
+    let path = beside(keyring_file, path);
+    let checked = File::open(&path)
+        .map_err(|error| format!("cannot open the file: {error}"))
+        .and_then(|file| check_private(&file, &path));
+    match checked {
+        Ok(()) => Ok(path),
+        Err(fault) => Err(format!("field {field:?}: {}: {fault}", path.display())),
+    }
+}
+
 /// As [`read_private`], for text that need not be secret.
 pub(super) fn read_public(field: &str, keyring_file: &Path, path: &Path) -> Result<String, String> {
     let path = beside(keyring_file, path);
@@ -44,7 +60,7 @@ pub(super) fn check_private_itself(keyring_file: &Path) -> Result<(), String> {
 }
 
 /// Paths are relative to the keyring file.
-fn beside(keyring_file: &Path, path: &Path) -> std::path::PathBuf {
+pub(super) fn beside(keyring_file: &Path, path: &Path) -> PathBuf {
     keyring_file.parent().unwrap_or(Path::new("")).join(path)
 }
 

@@ -1,5 +1,7 @@
 //! A folder with a key and a keyring file, and the program that runs in it.
 
+pub mod services;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;

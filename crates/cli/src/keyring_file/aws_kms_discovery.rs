@@ -1,0 +1,102 @@
+use async_trait::async_trait;
+use aws_sdk_kms::Client;
+use envelope_aws_kms::{AnyKmsKey, Discovery, DiscoveryFilter, MultiRegionDiscovery};
+use envelope_s3::keyring::Kms;
+use serde::Deserialize;
+
+use super::aws_settings::AwsSettings;
+use super::entry;
+use super::opened_key::OpenedKey;
+use super::opening::Opening;
+
+/// `type = "aws-kms-discovery"` and `type = "aws-kms-mrk-discovery"`
+struct AwsKmsDiscoveryEntry {
+    aws: AwsSettings,
+    fields: Fields,
+    multi_region: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Fields {
+    accounts: Option<Vec<String>>,
+    partition: Option<String>,
+    /// Names the entry in errors; the message format has no place for it.
+    #[serde(default, rename = "name")]
+    _name: Option<String>,
+}
+
+const DECRYPTS_ONLY: &str =
+    "discovery opens with whatever key a message names, and encrypts nothing";
+
+pub(super) fn parse(
+    table: toml::Table,
+    multi_region: bool,
+) -> Result<Box<dyn entry::Fields>, String> {
+    let (aws, fields) = AwsSettings::split(table)?;
+    Ok(Box::new(AwsKmsDiscoveryEntry {
+        aws,
+        fields,
+        multi_region,
+    }))
+}
+
+#[async_trait]
+impl entry::Fields for AwsKmsDiscoveryEntry {
+    async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
+        let filter = self.fields.filter()?;
+        let config = opening.aws(&self.aws, None).await?;
+        let region = config.region().map_or("", |region| region.as_ref());
+        let name = match &self.fields.accounts {
+            None => format!("any key in {region}"),
+            Some(accounts) => format!("keys of {} in {region}", accounts.join(", ")),
+        };
+        let client = Client::new(&config);
+        let tokens = &self.aws.grant_tokens;
+        // An object of the S3 Encryption Client does not say whose key it needs, so that no filter
+        // could be kept.
+        let s3ec = filter
+            .is_none()
+            .then(|| Kms::discovery(AnyKmsKey::new(client.clone()).with_grant_tokens(tokens)));
+        let opened = match self.multi_region {
+            true => {
+                let mut keyring =
+                    MultiRegionDiscovery::new(client).map_err(|error| error.to_string())?;
+                if let Some(filter) = filter {
+                    keyring = keyring.with_filter(filter);
+                }
+                OpenedKey::new(name, keyring.with_grant_tokens(tokens))
+            }
+            false => {
+                let mut keyring = Discovery::new(client);
+                if let Some(filter) = filter {
+                    keyring = keyring.with_filter(filter);
+                }
+                OpenedKey::new(name, keyring.with_grant_tokens(tokens))
+            }
+        };
+        let opened = opened.decrypting_only(DECRYPTS_ONLY);
+        Ok(match s3ec {
+            Some(s3ec) => opened.with_s3ec(s3ec),
+            None => opened,
+        })
+    }
+}
+
+impl Fields {
+    fn filter(&self) -> Result<Option<DiscoveryFilter>, String> {
+        let partition = self.partition.as_deref();
+        match (&self.accounts, partition) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(
+                "field \"partition\": goes with \"accounts\", the accounts whose keys may be used"
+                    .to_owned(),
+            ),
+            (Some(accounts), partition) => {
+                DiscoveryFilter::new(partition.unwrap_or("aws"), accounts)
+                    .map(Some)
+                    .map_err(|error| format!("field \"accounts\": {error}"))
+            }
+        }
+    }
+}

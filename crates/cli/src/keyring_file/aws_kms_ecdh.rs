@@ -1,0 +1,198 @@
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use aws_sdk_kms::Client;
+use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
+use envelope::{DataKey, EcCurve, EcPublicKey, EncryptedDataKey, Error, Keyring};
+use envelope_aws_kms::{Arn, Ecdh, KmsError};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::aws_settings::AwsSettings;
+use super::ec_public_pem::read_public_key;
+use super::entry;
+use super::opened_key::OpenedKey;
+use super::opening::Opening;
+
+/// `type = "aws-kms-ecdh"`
+struct AwsKmsEcdhEntry {
+    aws: AwsSettings,
+    fields: Fields,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Fields {
+    key_id: String,
+    scheme: Scheme,
+    curve: String,
+    public_key_file: Option<PathBuf>,
+    peer_public_key_file: Option<PathBuf>,
+    /// Names the entry in errors; the message format has no place for it.
+    #[serde(default, rename = "name")]
+    _name: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+enum Scheme {
+    Static,
+    Discovery,
+}
+
+const DECRYPTS_ONLY: &str =
+    "scheme \"discovery\" opens what anybody encrypted to the key, and encrypts nothing";
+
+pub(super) fn parse(table: toml::Table) -> Result<Box<dyn entry::Fields>, String> {
+    let (aws, fields) = AwsSettings::split(table)?;
+    Ok(Box::new(AwsKmsEcdhEntry { aws, fields }))
+}
+
+#[async_trait]
+impl entry::Fields for AwsKmsEcdhEntry {
+    async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
+        let Self { aws, fields } = *self;
+        let curve = fields.curve.parse();
+        let curve: EcCurve = curve.map_err(|error| format!("field \"curve\": {error}"))?;
+        let read = |field, path: Option<PathBuf>| {
+            path.map(|path| read_public_key(field, opening.file, &path, curve))
+                .transpose()
+        };
+        let mine = read("public-key-file", fields.public_key_file)?;
+        let theirs = read("peer-public-key-file", fields.peer_public_key_file)?;
+        match (fields.scheme, &theirs) {
+            (Scheme::Static, None) => {
+                return Err("scheme \"static\" needs \"peer-public-key-file\"".to_owned());
+            }
+            (Scheme::Discovery, Some(_)) => {
+                return Err("scheme \"discovery\" takes no \"peer-public-key-file\"".to_owned());
+            }
+            _ => {}
+        }
+        let refused = |error: KmsError| format!("field \"key-id\": {error}");
+        let arn: Arn = fields.key_id.parse().map_err(refused)?;
+        if !arn.is_key() {
+            return Err("field \"key-id\": is an alias; give the ARN of its key".to_owned());
+        }
+        let config = opening.aws(&aws, Some(arn.region())).await?;
+        let parties = Parties {
+            client: Client::new(&config),
+            key_id: fields.key_id,
+            grant_tokens: aws.grant_tokens,
+            curve,
+            theirs,
+        };
+        let name = parties.key_id.clone();
+        let opened = match mine {
+            Some(mine) => OpenedKey::new(name, parties.keyring(mine).map_err(refused)?),
+            None => OpenedKey::new(
+                name,
+                FetchingEcdh {
+                    parties,
+                    keyring: OnceCell::new(),
+                },
+            ),
+        };
+        Ok(match fields.scheme {
+            Scheme::Static => opened,
+            Scheme::Discovery => opened.decrypting_only(DECRYPTS_ONLY),
+        })
+    }
+}
+
+/// All but the public half of the key of KMS.
+#[derive(Debug)]
+struct Parties {
+    client: Client,
+    key_id: String,
+    grant_tokens: Vec<String>,
+    curve: EcCurve,
+    /// None in discovery.
+    theirs: Option<EcPublicKey>,
+}
+
+impl Parties {
+    fn keyring(&self, mine: EcPublicKey) -> Result<Ecdh, KmsError> {
+        let client = self.client.clone();
+        let keyring = match &self.theirs {
+            Some(theirs) => Ecdh::between(client, &self.key_id, mine, theirs.clone()),
+            None => Ecdh::discovery(client, &self.key_id, mine),
+        };
+        Ok(keyring?.with_grant_tokens(&self.grant_tokens))
+    }
+}
+
+/// Asks KMS for the public half of its key when that is first needed.
+#[derive(Debug)]
+struct FetchingEcdh {
+    parties: Parties,
+    keyring: OnceCell<Ecdh>,
+}
+
+impl FetchingEcdh {
+    async fn keyring(&self) -> Result<&Ecdh, KmsError> {
+        let parties = &self.parties;
+        let fetch = async || {
+            let mine = Ecdh::fetch_public_key(parties.client.clone(), &parties.key_id).await?;
+            if mine.curve() != parties.curve {
+                return Err(KmsError::Key(Error::KeyNotValid {
+                    reason: "is on another curve than \"curve\" says",
+                }));
+            }
+            parties.keyring(mine)
+        };
+        self.keyring.get_or_try_init(fetch).await
+    }
+
+    fn description(&self) -> String {
+        format!("AWS KMS ECDH {}", self.parties.key_id)
+    }
+}
+
+/// What the scheme writes: with the private key in KMS, and with one at hand.
+const PROVIDER_IDS: [&str; 2] = ["aws-kms-ecdh", "raw-ecdh"];
+
+#[async_trait]
+impl Keyring for FetchingEcdh {
+    async fn wrap_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
+        let keyring = self.keyring().await;
+        let keyring = keyring.map_err(|error| {
+            KeyringError::of_kind(error.kind(), self.description(), error.to_string())
+        })?;
+        keyring.wrap_key(data_key, request).await
+    }
+
+    async fn unwrap_key(
+        &self,
+        keys: &[EncryptedDataKey],
+        request: KeyRequest<'_>,
+    ) -> Result<Unwrapped, Vec<Attempt>> {
+        // A message for others costs no call.
+        let first = keys
+            .iter()
+            .position(|key| PROVIDER_IDS.contains(&key.provider_id()));
+        let Some(first) = first else {
+            return Err(vec![Attempt::skipped(
+                0,
+                self.description(),
+                "another provider",
+            )]);
+        };
+        match self.keyring().await {
+            Ok(keyring) => keyring.unwrap_key(keys, request).await,
+            Err(error) => {
+                let (kind, reason) = (error.kind(), error.to_string());
+                Err(vec![Attempt::of_kind(
+                    kind,
+                    first,
+                    self.description(),
+                    reason,
+                )])
+            }
+        }
+    }
+}

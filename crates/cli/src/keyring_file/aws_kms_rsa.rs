@@ -1,0 +1,123 @@
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use aws_sdk_kms::Client;
+use envelope::keyring::{Attempt, KeyRequest, KeyringError, Unwrapped};
+use envelope::{DataKey, EncryptedDataKey, Keyring, RsaPadding};
+use envelope_aws_kms::{Arn, KmsError, Rsa};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::aws_settings::AwsSettings;
+use super::entry;
+use super::opened_key::OpenedKey;
+use super::opening::Opening;
+use super::rsa_public_pem::RsaPublicPem;
+
+/// `type = "aws-kms-rsa"`
+struct AwsKmsRsaEntry {
+    aws: AwsSettings,
+    fields: Fields,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Fields {
+    key_id: String,
+    padding: Option<String>,
+    public_key_file: Option<PathBuf>,
+    /// Names the entry in errors; the message format has no place for it.
+    #[serde(default, rename = "name")]
+    _name: Option<String>,
+}
+
+pub(super) fn parse(table: toml::Table) -> Result<Box<dyn entry::Fields>, String> {
+    let (aws, fields) = AwsSettings::split(table)?;
+    Ok(Box::new(AwsKmsRsaEntry { aws, fields }))
+}
+
+#[async_trait]
+impl entry::Fields for AwsKmsRsaEntry {
+    async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
+        let Self { aws, fields } = *self;
+        let padding = fields.padding.as_deref().map(str::parse).transpose();
+        let padding = padding
+            .map_err(|error: envelope::Error| format!("field \"padding\": {error}"))?
+            .unwrap_or(RsaPadding::OaepSha256);
+        let arn = fields.key_id.parse();
+        let arn: Arn = arn.map_err(|error| format!("field \"key-id\": {error}"))?;
+        let config = opening.aws(&aws, Some(arn.region())).await?;
+        let client = Client::new(&config);
+        let refused = |error| match error {
+            KmsError::InvalidOption { .. } => format!("field \"padding\": {error}"),
+            other => format!("field \"key-id\": {other}"),
+        };
+        let keyring = Rsa::new(client.clone(), &fields.key_id, padding)
+            .map_err(refused)?
+            .with_grant_tokens(&aws.grant_tokens);
+        let name = fields.key_id.clone();
+        match fields.public_key_file {
+            Some(path) => {
+                let public = RsaPublicPem::read(opening.file, path)?.decode()?;
+                Ok(OpenedKey::new(name, keyring.with_public_key(public)))
+            }
+            None => Ok(OpenedKey::new(
+                name,
+                FetchingRsa {
+                    client,
+                    key_id: fields.key_id,
+                    padding,
+                    decrypting: keyring,
+                    encrypting: OnceCell::new(),
+                },
+            )),
+        }
+    }
+}
+
+/// Asks KMS for the public key when something is first encrypted.
+#[derive(Debug)]
+struct FetchingRsa {
+    client: Client,
+    key_id: String,
+    padding: RsaPadding,
+    decrypting: Rsa,
+    encrypting: OnceCell<Rsa>,
+}
+
+impl FetchingRsa {
+    async fn encrypting(&self) -> Result<&Rsa, KmsError> {
+        let fetch = async || {
+            let key = Rsa::fetch_public_key(self.client.clone(), &self.key_id).await?;
+            Rsa::encrypt_only(&self.key_id, key, self.padding)
+        };
+        self.encrypting.get_or_try_init(fetch).await
+    }
+}
+
+#[async_trait]
+impl Keyring for FetchingRsa {
+    async fn wrap_key(
+        &self,
+        data_key: &DataKey,
+        request: KeyRequest<'_>,
+    ) -> Result<Vec<EncryptedDataKey>, KeyringError> {
+        // It says so by itself, without a call.
+        if request.suite.is_signed() {
+            return self.decrypting.wrap_key(data_key, request).await;
+        }
+        let encrypting = self.encrypting().await.map_err(|error| {
+            let name = format!("AWS KMS RSA {}", self.key_id);
+            KeyringError::of_kind(error.kind(), name, error.to_string())
+        })?;
+        encrypting.wrap_key(data_key, request).await
+    }
+
+    async fn unwrap_key(
+        &self,
+        keys: &[EncryptedDataKey],
+        request: KeyRequest<'_>,
+    ) -> Result<Unwrapped, Vec<Attempt>> {
+        self.decrypting.unwrap_key(keys, request).await
+    }
+}
