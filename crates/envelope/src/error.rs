@@ -1,5 +1,4 @@
-use std::sync::Arc;
-
+use crate::format_error::FormatError;
 use crate::keyring_error::KeyringError;
 use crate::not_unwrapped::NotUnwrapped;
 use crate::policy::CommitmentPolicy;
@@ -315,7 +314,7 @@ pub enum Error {
         kind: ErrorKind,
         /// The format's own error.
         #[source]
-        source: Arc<dyn std::error::Error + Send + Sync>,
+        source: FormatError,
     },
 }
 

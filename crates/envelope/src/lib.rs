@@ -24,6 +24,7 @@ mod encrypt;
 mod encrypted_data_key;
 mod error;
 mod expiring_cache;
+mod format_error;
 mod keyring_error;
 mod manager;
 mod materials;
@@ -51,6 +52,7 @@ pub use encrypt::{DEFAULT_FRAME_LENGTH, EncryptOptions, Encryptor, PADDING_PROVI
 pub use encrypted_data_key::EncryptedDataKey;
 pub use error::{Error, ErrorKind, Result};
 pub use expiring_cache::{ExpiringCache, Lifetime};
+pub use format_error::FormatError;
 pub use keyring::{BranchKey, Keyring, Multi, RawAes, RawEcdh, RawRsa};
 pub use manager::MaterialsManager;
 pub use materials::{

@@ -20,6 +20,7 @@ const GROUPS: [Group; 6] = [
             "context",
             "secret",
             "encrypted_data_key",
+            "format_error",
             "keyring_error",
             "not_unwrapped",
             "transform",

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 /// Name of this store in errors of `object_store`.
 const STORE: &str = "S3";
 
@@ -226,11 +224,8 @@ impl Error {
     #[must_use]
     pub fn of(error: &object_store::Error) -> Option<&Self> {
         let first: &(dyn std::error::Error + 'static) = error;
-        std::iter::successors(Some(first), |error| error.source()).find_map(|error| {
-            // `envelope` shares errors of formats, and an `Arc` hides what is in it.
-            let shared = error.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>();
-            shared.map_or_else(|| error.downcast_ref(), |shared| shared.downcast_ref())
-        })
+        std::iter::successors(Some(first), |error| error.source())
+            .find_map(|error| error.downcast_ref())
     }
 
     /// What kind of failure this is.
@@ -306,7 +301,7 @@ impl From<Error> for envelope::Error {
                 ErrorClass::Configuration => envelope::ErrorKind::InvalidRequest,
                 ErrorClass::Format | ErrorClass::Security => envelope::ErrorKind::NotAuthentic,
             },
-            source: Arc::new(error),
+            source: envelope::FormatError::new(error),
         }
     }
 }

@@ -334,10 +334,7 @@ fn samples() -> Vec<(Error, ErrorKind, &'static str)> {
         (
             Error::Format {
                 kind: ErrorKind::NoKey,
-                source: Box::<dyn std::error::Error + Send + Sync>::from(
-                    "the object has another key",
-                )
-                .into(),
+                source: FormatError::new(std::io::Error::other("the object has another key")),
             },
             ErrorKind::NoKey,
             "the object has another key",
@@ -359,4 +356,17 @@ fn every_variant_has_its_text_and_kind() {
         seen.insert(number(&error));
     }
     assert_eq!(seen, (0..VARIANTS).collect());
+}
+
+#[test]
+fn the_error_of_a_format_is_the_source_whatever_holds_it() {
+    use std::error::Error as _;
+
+    let inner = std::io::Error::from(std::io::ErrorKind::NotFound);
+    let error = Error::Format {
+        kind: ErrorKind::NoKey,
+        source: FormatError::new(inner),
+    };
+    let source: &std::io::Error = error.source().unwrap().downcast_ref().unwrap();
+    assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
 }
