@@ -209,7 +209,7 @@ impl MaterialsManager for CachingManager {
             let (inner, cache) = (Arc::clone(&self.inner), self.cache.clone());
             let (context, limits) = (request.context.clone(), self.limits);
             async move {
-                cache.decryption().drop_expired();
+                cache.decryption().sweep();
                 let request = EncryptionRequest {
                     context: &context,
                     ..request
@@ -241,7 +241,7 @@ impl MaterialsManager for CachingManager {
             let expected_context = request.expected_context.clone();
             let keys = request.encrypted_data_keys.to_vec();
             async move {
-                cache.encryption().drop_expired();
+                cache.encryption().sweep();
                 let request = DecryptionRequest {
                     context: &context,
                     expected_context: &expected_context,

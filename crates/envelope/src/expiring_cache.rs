@@ -1,6 +1,8 @@
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +18,12 @@ use crate::error::{Error, Result};
 /// Least time between two attempts to renew one value (specification, "Storm Tracking
 /// Cryptographic Materials Cache", grace interval).
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A fetch that has taken this long is left to those who wait for it already (the same, in-flight time
+/// to live). Whatever it waits for may never answer.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(10);
+/// Least time between two searches for values that are too old.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a value is used, and from when on it is renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +71,13 @@ impl Lifetime {
 ///
 /// A clone is the same cache. All who wait for one fetch get what it gave, its error too; errors are
 /// not kept. Whoever waits drives the fetch, so a task that is dropped or not polled holds up nobody.
+/// After 10 seconds without an answer the next who asks begins another fetch; who waits for the first
+/// waits as long as it takes, so give calls of services a time-out.
+///
 /// A value is dropped as soon as it is evicted, replaced or found to be too old. Age is looked at when
-/// a value is asked for and whenever one is fetched, not by a timer. Source: AWS Encryption SDK
-/// specification, "Local Cryptographic Materials Cache" and "Storm Tracking Cryptographic Materials
-/// Cache".
+/// a value is asked for, and of all values when one is fetched, once a second at most; there is no
+/// timer. Source: AWS Encryption SDK specification, "Local Cryptographic Materials Cache" and "Storm
+/// Tracking Cryptographic Materials Cache".
 ///
 /// ```
 /// use std::time::Duration;
@@ -96,14 +107,29 @@ struct Inner<K, V, E> {
 }
 
 /// One fetch, and all who wait for it.
-type Flight<V, E> = Shared<Fetch<V, E>>;
-type Fetch<V, E> = BoxFuture<'static, Result<Arc<V>, E>>;
+type Flight<V, E> = Shared<BoxFuture<'static, Landing<V, E>>>;
 
 struct Flights<K, V, E> {
-    /// Those that nobody waits for any more are gone.
-    by_key: HashMap<K, WeakShared<Fetch<V, E>>>,
-    /// How often the cache was cleared: what was fetched before is not kept after.
-    clearings: u64,
+    by_key: HashMap<K, UnderWay<V, E>>,
+    /// How many there were. The last of a key is the one that counts.
+    number: u64,
+    /// When what is too old was last looked for.
+    swept: Duration,
+}
+
+struct UnderWay<V, E> {
+    /// Gone when nobody waits for it any more.
+    flight: WeakShared<BoxFuture<'static, Landing<V, E>>>,
+    number: u64,
+    begun: Duration,
+}
+
+/// How a fetch ended.
+enum Landing<V, E> {
+    Fetched(Arc<V>),
+    Failed(E),
+    /// One of those who waited goes on with the panic, and the others fetch anew.
+    Panicked(Arc<Mutex<Option<Box<dyn Any + Send>>>>),
 }
 
 struct Kept<V> {
@@ -125,7 +151,7 @@ where
     /// which may stand still while the machine is suspended.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for a capacity of 0, or one beyond the machine's memory.
+    /// [`Error::InvalidOption`] for a capacity of 0.
     pub fn new(capacity: usize) -> Result<Self> {
         Self::with_clock(capacity, monotonic_clock)
     }
@@ -157,7 +183,8 @@ where
             kept: Cache::with_options(options, UnitWeighter, hasher, lifecycle),
             flights: Mutex::new(Flights {
                 by_key: HashMap::new(),
-                clearings: 0,
+                number: 0,
+                swept: Duration::ZERO,
             }),
             clock: Box::new(clock),
             hits: AtomicU64::new(0),
@@ -167,7 +194,8 @@ where
 
     /// What `take` gives of the value behind the key, or of one that `fetch` gets.
     ///
-    /// `take` gives nothing of a value that is used up; then another is fetched.
+    /// `take` gives nothing of a value that is used up; then another is fetched. `fetch` is called with
+    /// the cache locked: only the future that it returns may use the cache.
     ///
     /// # Errors
     /// Those of `fetch`, which may be the one of another caller.
@@ -195,24 +223,33 @@ where
                     return Ok(taken);
                 };
                 match (flight.await, kept.left(self.now(), lifetime)) {
-                    (Ok(renewed), _) => match take(&renewed) {
+                    (Landing::Fetched(renewed), _) => match take(&renewed) {
                         Some(taken) => return Ok(taken),
                         None => continue,
                     },
-                    (Err(_), Some(_)) => return Ok(taken),
+                    (Landing::Failed(_), Some(_)) => return Ok(taken),
                     // That took longer than there was left.
-                    (Err(error), None) => return Err(error),
+                    (Landing::Failed(error), None) => return Err(error),
+                    (Landing::Panicked(panic), _) => {
+                        go_on_with(&panic);
+                        continue;
+                    }
                 }
             }
             let Some((flight, is_own)) = self.flight(key, lifetime, &fetch) else {
                 continue;
             };
-            let value = flight.await?;
-            if let Some(taken) = take(&value) {
-                if !is_own {
-                    self.0.hits.fetch_add(1, Ordering::Relaxed);
+            match flight.await {
+                Landing::Fetched(value) => {
+                    if let Some(taken) = take(&value) {
+                        if !is_own {
+                            self.0.hits.fetch_add(1, Ordering::Relaxed);
+                        }
+                        return Ok(taken);
+                    }
                 }
-                return Ok(taken);
+                Landing::Failed(error) => return Err(error),
+                Landing::Panicked(panic) => go_on_with(&panic),
             }
         }
     }
@@ -227,21 +264,23 @@ where
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
+        let now = self.now();
         let mut flights = self.0.flights();
-        if let Some(flight) = flights.under_way(key) {
+        if let Some(flight) = flights.under_way(key, now) {
             return Some((flight, false));
         }
         if self.0.kept.contains_key(key) {
             return None;
         }
-        Some((self.take_off(&mut flights, key, lifetime, fetch()), true))
+        let flight = self.take_off(&mut flights, key, now, lifetime, fetch());
+        Some((flight, true))
     }
 
     /// The fetch of a new value for one that will soon be too old, if it is this caller's turn.
     fn renewal<F>(
         &self,
         key: &K,
-        kept: &Kept<V>,
+        kept: &Arc<Kept<V>>,
         lifetime: Lifetime,
         fetch: impl Fn() -> F,
     ) -> Option<Flight<V, E>>
@@ -252,44 +291,55 @@ where
         kept.left(now, lifetime)
             .filter(|left| *left <= lifetime.grace)?;
         let mut flights = self.0.flights();
-        if flights.under_way(key).is_some() || !kept.begin_renewal(now) {
+        let is_stored = |kept: &Arc<_>| {
+            let stored = self.0.kept.get(key);
+            stored.is_some_and(|stored| Arc::ptr_eq(&stored, kept))
+        };
+        if flights.under_way(key, now).is_some() || !is_stored(kept) || !kept.begin_renewal(now) {
             return None;
         }
-        Some(self.take_off(&mut flights, key, lifetime, fetch()))
+        Some(self.take_off(&mut flights, key, now, lifetime, fetch()))
     }
 
     fn take_off(
         &self,
         flights: &mut Flights<K, V, E>,
         key: &K,
+        now: Duration,
         lifetime: Lifetime,
         fetch: impl Future<Output = Result<V, E>> + Send + 'static,
     ) -> Flight<V, E> {
         self.0.misses.fetch_add(1, Ordering::Relaxed);
-        let created = self.now();
-        self.0.drop_expired(created);
-        let (inner, key, clearings) = (Arc::clone(&self.0), key.clone(), flights.clearings);
-        let flight = {
-            let key = key.clone();
-            async move {
-                let result = fetch.await.map(Arc::new);
-                let mut flights = inner.flights();
-                if flights.clearings == clearings {
-                    if let Ok(value) = &result {
-                        let kept = Kept::new(Arc::clone(value), created, lifetime);
-                        inner.kept.insert(key.clone(), kept);
-                    }
-                    flights.by_key.remove(&key);
+        self.0.sweep(flights, now);
+        flights.number = flights.number.wrapping_add(1);
+        let number = flights.number;
+        let (inner, landing_at) = (Arc::clone(&self.0), key.clone());
+        let flight = async move {
+            let landing = match AssertUnwindSafe(fetch).catch_unwind().await {
+                Ok(Ok(value)) => Landing::Fetched(Arc::new(value)),
+                Ok(Err(error)) => Landing::Failed(error),
+                Err(panic) => Landing::Panicked(Arc::new(Mutex::new(Some(panic)))),
+            };
+            let mut flights = inner.flights();
+            // Another one was begun after this, or the cache was cleared: what this gives is not kept.
+            let last = flights.by_key.get(&landing_at);
+            if last.is_some_and(|last| last.number == number) {
+                flights.by_key.remove(&landing_at);
+                if let Landing::Fetched(value) = &landing {
+                    let kept = Kept::new(Arc::clone(value), now, lifetime);
+                    inner.kept.insert(landing_at, kept);
                 }
-                result
             }
+            landing
         };
         let flight = flight.boxed().shared();
-        flights
-            .by_key
-            .retain(|_, flight| flight.upgrade().is_some());
         if let Some(weak) = flight.downgrade() {
-            flights.by_key.insert(key, weak);
+            let under_way = UnderWay {
+                flight: weak,
+                number,
+                begun: now,
+            };
+            flights.by_key.insert(key.clone(), under_way);
         }
         flight
     }
@@ -299,10 +349,14 @@ where
         self.0.drop_expired(self.now());
     }
 
+    /// As [`drop_expired`](Self::drop_expired), unless that was done just now.
+    pub(crate) fn sweep(&self) {
+        self.0.sweep(&mut self.0.flights(), self.now());
+    }
+
     /// Drops every value, and keeps none that is being fetched.
     pub fn clear(&self) {
         let mut flights = self.0.flights();
-        flights.clearings = flights.clearings.wrapping_add(1);
         flights.by_key.clear();
         self.0.kept.clear();
     }
@@ -344,14 +398,40 @@ impl<K: Eq + Hash, V, E> Inner<K, V, E> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Looks at everything, which is too much work for each fetch.
+    fn sweep(&self, flights: &mut Flights<K, V, E>, now: Duration) {
+        let since = now.checked_sub(flights.swept);
+        if since.is_some_and(|since| since < SWEEP_INTERVAL) {
+            return;
+        }
+        flights.swept = now;
+        flights
+            .by_key
+            .retain(|_, last| last.flight.upgrade().is_some());
+        self.drop_expired(now);
+    }
+
     fn drop_expired(&self, now: Duration) {
         self.kept.retain(|_, kept| now < kept.expires);
     }
 }
 
 impl<K: Eq + Hash, V, E> Flights<K, V, E> {
-    fn under_way(&self, key: &K) -> Option<Flight<V, E>> {
-        self.by_key.get(key)?.upgrade()
+    /// The fetch to wait for, if there is one that may still be answered.
+    fn under_way(&self, key: &K, now: Duration) -> Option<Flight<V, E>> {
+        let last = self.by_key.get(key)?;
+        let age = now.checked_sub(last.begun)?;
+        (age < LONGEST_FLIGHT)
+            .then(|| last.flight.upgrade())
+            .flatten()
+    }
+}
+
+/// Panics if nobody else did.
+fn go_on_with(panic: &Mutex<Option<Box<dyn Any + Send>>>) {
+    let panic = panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(panic) = panic {
+        resume_unwind(panic);
     }
 }
 
@@ -393,6 +473,16 @@ impl<V> Kept<V> {
 fn monotonic_clock() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed()
+}
+
+impl<V, E: Clone> Clone for Landing<V, E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Fetched(value) => Self::Fetched(Arc::clone(value)),
+            Self::Failed(error) => Self::Failed(error.clone()),
+            Self::Panicked(panic) => Self::Panicked(Arc::clone(panic)),
+        }
+    }
 }
 
 impl<K, V, E> Clone for ExpiringCache<K, V, E> {

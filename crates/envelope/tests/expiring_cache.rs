@@ -1,11 +1,13 @@
 //! Values that are fetched once and kept for a while.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "a test stops at the first surprise"
 )]
 
 use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -237,6 +239,48 @@ fn a_slow_renewal_is_not_begun_twice_and_never_stretches_a_lifetime() {
         fixture.at(end);
         assert_eq!(block_on(renewing), expected);
     }
+}
+
+#[test]
+fn a_fetch_that_hangs_stops_nobody_who_comes_later() {
+    let fixture = Fixture::with_grace();
+    let (send, receive) = oneshot::channel();
+    let mut hung = Box::pin(fixture.ask("key", receive.map(Result::unwrap)));
+    assert!((&mut hung).now_or_never().is_none());
+    let mut waiting = Box::pin(fixture.at(9).ask("key", pending()));
+    assert!((&mut waiting).now_or_never().is_none());
+    assert_eq!(fixture.fetched(), 1);
+    assert_eq!(fixture.at(10).now(Ok(2)), Ok(2));
+    // What comes late is for those who waited for it, and replaces nothing.
+    send.send(Ok(1)).unwrap();
+    assert_eq!(block_on(hung), Ok(1));
+    assert_eq!(block_on(waiting), Ok(1));
+    assert_eq!(fixture.now(Ok(3)), Ok(2));
+
+    // The same of a renewal.
+    let begun = 10 + AGE - GRACE;
+    let mut hung = Box::pin(fixture.at(begun).ask("key", pending()));
+    assert!((&mut hung).now_or_never().is_none());
+    assert_eq!(fixture.at(begun + 9).now(Ok(4)), Ok(2));
+    assert_eq!(fixture.at(begun + 10).now(Ok(4)), Ok(4));
+    assert_eq!(fixture.fetched(), 4);
+}
+
+#[test]
+fn a_fetch_that_panics_does_so_once_and_stops_nobody() {
+    let fixture = Fixture::new(lifetime(AGE));
+    let (send, receive) = oneshot::channel();
+    let fetch = receive.map(|answer: Result<Answer, _>| answer.expect("the service's library"));
+    let mut first = Box::pin(fixture.ask("key", fetch));
+    assert!((&mut first).now_or_never().is_none());
+    let mut second = Box::pin(fixture.ask("key", ready(Ok(2))));
+    assert!((&mut second).now_or_never().is_none());
+    // The fetch panics when it is told that there is nothing to receive.
+    drop(send);
+    let first = std::panic::catch_unwind(AssertUnwindSafe(|| block_on(first)));
+    assert!(first.is_err());
+    assert_eq!(block_on(second), Ok(2));
+    assert_eq!(fixture.now(Ok(3)), Ok(2));
 }
 
 #[test]
