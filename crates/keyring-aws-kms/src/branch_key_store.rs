@@ -272,8 +272,13 @@ impl BranchKeyStore {
 
     /// The key to ask KMS for, if the item names one that the configuration allows.
     fn usable_key(&self, attributes: &Attributes) -> Result<Arn, BranchKeyError> {
-        let key = self.configuration.key_for(&attributes.kms_key()?);
-        key.ok_or_else(|| attributes.foreign_kms_key())
+        let kms_key = attributes.kms_key()?;
+        let usable = self.configuration.key_for(&kms_key);
+        usable.ok_or_else(|| BranchKeyError::ForeignKmsKey {
+            branch_key: attributes.branch_key_id().to_owned(),
+            item_type: attributes.item_type().to_owned(),
+            kms_key: kms_key.to_string(),
+        })
     }
 
     /// A new key as two items: that of its version, and the active one.

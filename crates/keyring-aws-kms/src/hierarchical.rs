@@ -164,9 +164,12 @@ impl OneByOne for Hierarchical {
         }
         let version = BranchKey::version_of(key)
             .ok_or(Refusal::Failed("the wrapped key is too short".into()))?;
-        let branch_key = self
-            .branch_key(&id, Some(Uuid::from_bytes(version)))
-            .await?;
+        let branch_key = self.branch_key(&id, Some(Uuid::from_bytes(version))).await;
+        let branch_key = branch_key.map_err(|error| match error {
+            // The message chose the id.
+            BranchKeyError::InvalidOption { .. } => Refusal::Failed(error.to_string().into()),
+            error => error.into(),
+        })?;
         let keyring = branch_key.keyring();
         let opened = keyring.unwrap_key(slice::from_ref(key), request).await;
         opened.map(|opened| opened.data_key).map_err(|attempts| {

@@ -65,7 +65,7 @@ async fn kms_refuses_an_item_that_was_altered() {
             let error = error.unwrap_err();
             let code = kms_code(&error, item_type);
             assert_eq!(code, "InvalidCiphertextException", "{attribute}");
-            assert_ne!(error.kind(), ErrorKind::Unavailable);
+            assert_eq!(error.kind(), ErrorKind::NotAuthentic);
             if item_type == ACTIVE {
                 // Not copied into a new version either.
                 let error = store.create_version(ID).await.unwrap_err();
@@ -97,7 +97,6 @@ async fn a_malformed_item_is_refused_before_kms_is_asked() {
     let version = services.create(ID).await;
     let store = services.store();
     let version_item = version_type(&version);
-    let foreign = symmetric(&services.kms).to_string();
     let uuid = "is not branch:version: and a UUID";
     let number = |text: &str| Some(AttributeValue::N(text.to_owned()));
     let upper = version_type(&version.to_uppercase());
@@ -113,11 +112,6 @@ async fn a_malformed_item_is_refused_before_kms_is_asked() {
             "kms-arn",
             Some(text("alias/a")),
             "is no ARN of a key of KMS",
-        ),
-        (
-            "kms-arn",
-            Some(text(&foreign)),
-            "names another key of KMS than the store uses",
         ),
         ("hierarchy-version", None, "is missing"),
         ("hierarchy-version", Some(text("1")), "must be a number"),
@@ -162,7 +156,7 @@ async fn a_malformed_item_is_refused_before_kms_is_asked() {
                 malformed(&error, item_type),
                 ((*attribute).to_owned(), *reason)
             );
-            assert_ne!(error.kind(), ErrorKind::Unavailable);
+            assert_eq!(error.kind(), ErrorKind::NotAuthentic);
             if item_type == ACTIVE {
                 let error = store.create_version(ID).await.unwrap_err();
                 assert_eq!(malformed(&error, ACTIVE).1, *reason);
@@ -211,7 +205,7 @@ async fn what_is_not_there_is_named() {
     let store = services.store();
     let error = store.active(ID).await.unwrap_err();
     assert!(matches!(&error, BranchKeyError::NotFound { .. }));
-    assert_ne!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.kind(), ErrorKind::NoKey);
     assert_eq!(
         error.to_string(),
         "branch key \"acme\" has no item \"branch:ACTIVE\" in table table-1; it was deleted, or \
@@ -243,7 +237,7 @@ async fn what_is_not_there_is_named() {
         store.create_key(Some(ID), &purpose()).await.unwrap_err(),
     ] {
         assert_eq!(table_code(&error), "ResourceNotFoundException");
-        assert_ne!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         let text = error.to_string();
         let expected = " of table no-table in eu-west-1: ResourceNotFoundException: there is no such \
              table in this account and region; create it first (request in-memory-";
@@ -263,7 +257,7 @@ async fn a_missing_permission_is_named() {
         services.dynamo_db.deny(operation);
         let error = store.create_version(ID).await.unwrap_err();
         assert_eq!(table_code(&error), "AccessDeniedException");
-        assert_ne!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         let text = error.to_string();
         let expected = format!(
             "dynamodb:{operation} of table table-1 in eu-west-1: AccessDeniedException: allow \
@@ -300,7 +294,7 @@ async fn a_missing_permission_is_named() {
             let expected = format!(": AccessDeniedException: allow {permission} to the caller");
             assert!(text.contains(&expected), "{text}");
             assert!(text.contains(&services.key.to_string()), "{text}");
-            assert_ne!(error.kind(), ErrorKind::Unavailable);
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         }
         services.recover();
     }
@@ -356,9 +350,33 @@ async fn what_passes_is_tried_again_and_what_does_not_is_unavailable() {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         services.recover();
     }
-    // So is a write.
-    services.dynamo_db.fail_next(1, Fault::ConnectionReset);
-    store.create_key(Some("new"), &purpose()).await.unwrap();
+    // So is a write, even when only its answer was lost: the second is known for the same.
+    for fault in [Fault::ConnectionReset, Fault::AnswerLost] {
+        let id = format!("{fault:?}");
+        let calls = services.dynamo_db.calls("TransactWriteItems");
+        services.dynamo_db.fail_next(1, fault);
+        store.create_key(Some(&id), &purpose()).await.unwrap();
+        assert_eq!(services.dynamo_db.calls("TransactWriteItems"), calls + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_another_key_of_kms_is_no_reason_to_distrust_an_item() {
+    let services = Services::start().await;
+    let version = services.create(ID).await;
+    let foreign = symmetric(&services.kms);
+    let store = services.store_with(KmsConfiguration::Key(foreign));
+    for error in [
+        store.active(ID).await.unwrap_err(),
+        store.version(ID, &version).await.unwrap_err(),
+        store.create_version(ID).await.unwrap_err(),
+    ] {
+        let BranchKeyError::ForeignKmsKey { kms_key, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*kms_key, services.key.to_string());
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ mod support;
 
 use envelope::keyring::KeyRequest;
 use envelope::{
-    AlgorithmSuite, DataKey, EncryptedDataKey, EncryptionContext, ErrorKind, Keyring, encrypt,
+    AlgorithmSuite, CommitmentPolicy, DataKey, DecryptionRequest, EncryptedDataKey,
+    EncryptionContext, ErrorKind, Keyring, MaterialsManager, encrypt,
 };
 use envelope_aws_kms::{BranchKeyIdSupplier, Hierarchical};
 use support::branch_keys::{
@@ -90,6 +91,21 @@ async fn the_context_chooses_the_branch_key() {
     let request = KeyRequest { suite, context };
     let attempts = keyring.unwrap_key(&wrapped(&message), request).await;
     assert_eq!(attempts.unwrap_err()[0].reason(), "another branch key");
+
+    // A context that names no id that there could be is the message's fault, not the caller's.
+    let key = EncryptedDataKey::new("aws-kms-hierarchy", "", [0; 92].to_vec());
+    let context = &EncryptionContext::new([("tenant", "")]).unwrap();
+    let request = DecryptionRequest {
+        suite,
+        policy: CommitmentPolicy::default(),
+        encrypted_data_keys: &[key],
+        context,
+        expected_context: &EncryptionContext::default(),
+    };
+    let calls = services.calls();
+    let error = keyring.decryption_materials(request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoKey, "{error}");
+    assert_eq!(services.calls(), calls);
 
     let none = "the encryption context has no \"tenant\", which names the branch key";
     let options = sealing(UNSIGNED).with_context(EncryptionContext::default());

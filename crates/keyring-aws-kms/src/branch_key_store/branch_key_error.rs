@@ -11,7 +11,7 @@ use crate::kms_error::{KmsError, answered, may_pass};
 
 /// Why a branch key was not made, versioned or read.
 ///
-/// No text holds a key, plain or wrapped, or a value of an encryption context.
+/// No text holds a key, plain or wrapped, or a value of an encryption context but the branch key's id.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BranchKeyError {
@@ -95,6 +95,19 @@ pub enum BranchKeyError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// An item is under another key of KMS than the store is configured with.
+    #[error(
+        "branch key {branch_key:?}, item {item_type:?} is under {kms_key}, which is not the store's key; \
+         name that one, or where it is a replica, read as of a multi-region key"
+    )]
+    ForeignKmsKey {
+        /// The branch key's id.
+        branch_key: String,
+        /// Which of its items, as `branch:ACTIVE`.
+        item_type: String,
+        /// The ARN of the key that the item names.
+        kms_key: String,
+    },
     /// A table exists, but cannot hold branch keys.
     #[error(
         "table {table} has other keys than branch-key-id (S, HASH) and type (S, RANGE); \
@@ -111,11 +124,19 @@ pub enum BranchKeyError {
 
 impl BranchKeyError {
     /// Sorts the failure by what to do about it. It is [`Unavailable`](ErrorKind::Unavailable) where
-    /// the same call may succeed later with nothing changed.
+    /// the same call may succeed later with nothing changed, and
+    /// [`NotAuthentic`](ErrorKind::NotAuthentic) where an item was altered.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Kms { error, .. } => error.kind(),
+            Self::Kms { error, .. } => match &**error {
+                KmsError::Refused { code, .. }
+                    if code.as_deref() == Some("InvalidCiphertextException") =>
+                {
+                    ErrorKind::NotAuthentic
+                }
+                error => error.kind(),
+            },
             Self::NoAnswer { .. } | Self::Randomness => ErrorKind::Unavailable,
             Self::Refused { code, status, .. } => match code.as_deref() {
                 Some(

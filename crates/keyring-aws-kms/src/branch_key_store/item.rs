@@ -19,7 +19,7 @@ const VERSION: &str = "version";
 const CREATE_TIME: &str = "create-time";
 const KMS_ARN: &str = "kms-arn";
 const HIERARCHY_VERSION: &str = "hierarchy-version";
-/// The one layout that there is.
+/// The layout that is read and written.
 const HIERARCHY: &str = "1";
 /// In the context of KMS alone, never in an item.
 const TABLE_NAME: &str = "tablename";
@@ -124,11 +124,6 @@ impl Attributes {
     pub(crate) fn kms_key(&self) -> Result<Arn, BranchKeyError> {
         key_arn(self.text(KMS_ARN))
             .map_err(|_| self.malformed(KMS_ARN, "is no ARN of a key of KMS"))
-    }
-
-    /// What the item says against the store's configuration.
-    pub(crate) fn foreign_kms_key(&self) -> BranchKeyError {
-        self.malformed(KMS_ARN, "names another key of KMS than the store uses")
     }
 
     /// What the custom attributes say, without their prefix.

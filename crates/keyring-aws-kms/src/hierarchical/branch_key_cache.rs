@@ -30,7 +30,7 @@ impl BranchKeyCache {
     /// the same version by its name count as two.
     ///
     /// # Errors
-    /// [`envelope::Error::InvalidOption`] for a capacity of 0, or one beyond the machine's memory.
+    /// [`envelope::Error::InvalidOption`] for a capacity of 0.
     pub fn new(capacity: usize) -> Result<Self> {
         ExpiringCache::new(capacity).map(Self)
     }

@@ -73,9 +73,12 @@ impl<S: Service> Connection<S> {
         self.wait(turn.latency).await?;
         let refused = |status, refusal: Refusal| (status, refusal.body());
         let (status, body) = match turn.fault {
-            Some(Fault::ConnectionReset) => {
-                let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-                return Err(ConnectorError::io(reset.into()));
+            Some(Fault::ConnectionReset) => return Err(reset()),
+            Some(Fault::AnswerLost) => {
+                if let Ok(mut answer) = self.answer(operation, request) {
+                    wipe(&mut answer);
+                }
+                return Err(reset());
             }
             Some(Fault::Unavailable) => (503, json!({})),
             Some(Fault::InternalError) => {
@@ -119,6 +122,10 @@ impl<S: Service> Connection<S> {
         let body = request.body().bytes().unwrap_or_default();
         self.service.answer(operation, region, body)
     }
+}
+
+fn reset() -> ConnectorError {
+    ConnectorError::io(io::Error::from(io::ErrorKind::ConnectionReset).into())
 }
 
 /// The region that the request is signed for, whatever endpoint it was sent to (AWS Signature

@@ -1,6 +1,6 @@
 /// How a service in memory fails instead of doing what it is asked.
 ///
-/// All of them are of the kind that the SDK tries again. Nothing was done by then.
+/// All of them are of the kind that the SDK tries again. Nothing was done by then, but for the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -13,4 +13,6 @@ pub enum Fault {
     Unavailable,
     /// The connection breaks before an answer.
     ConnectionReset,
+    /// The connection breaks when what was asked is done, so that nobody hears of it.
+    AnswerLost,
 }
