@@ -141,14 +141,25 @@ async fn round_trips(kms: &Emulator, exchanges: &[Exchange]) -> Result<Counts> {
     for (exchange, suite, context) in cases(exchanges)? {
         let message = seal(&*exchange.writer.keyring(kms)?, suite, &context).await?;
         counts.messages += 1;
-        for reader in &exchange.readers {
-            let keyring = reader.keyring(kms)?;
-            let opened = opens(&*keyring, &message, suite, &context).await;
-            opened.with_context(|| format!("{suite}, {keyring:?}"))?;
-            counts.readings += 1;
-        }
+        counts.readings += our_readers(kms, exchange, &message, suite, &context).await?;
     }
     Ok(counts)
+}
+
+/// Each of our readers opens the message. How many there are.
+async fn our_readers(
+    kms: &Emulator,
+    exchange: &Exchange,
+    message: &[u8],
+    suite: AlgorithmSuite,
+    context: &EncryptionContext,
+) -> Result<usize> {
+    for reader in &exchange.readers {
+        let keyring = reader.keyring(kms)?;
+        let opened = opens(&*keyring, message, suite, context).await;
+        opened.with_context(|| format!("{suite}, {keyring:?}"))?;
+    }
+    Ok(exchange.readers.len())
 }
 
 async fn peer_reads(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<Counts> {
@@ -173,12 +184,7 @@ async fn peer_writes(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) ->
         let message = peer.seal(&writer, suite, &context).await?;
         let message = message.map_err(|refusal| anyhow!("{suite}, {writer}: {refusal}"))?;
         counts.messages += 1;
-        for reader in &exchange.readers {
-            let keyring = reader.keyring(kms)?;
-            let opened = opens(&*keyring, &message, suite, &context).await;
-            opened.with_context(|| format!("{suite}, {keyring:?}"))?;
-            counts.readings += 1;
-        }
+        counts.readings += our_readers(kms, exchange, &message, suite, &context).await?;
     }
     Ok(counts)
 }

@@ -9,6 +9,8 @@ mod aws_settings;
 mod cache;
 mod ec_public_pem;
 mod entry;
+mod fields;
+mod on_aws;
 mod opened_key;
 mod opening;
 mod private_pem;
@@ -17,6 +19,7 @@ mod raw_ecdh;
 mod raw_rsa;
 mod rsa_public_pem;
 mod secret_file;
+mod table;
 mod vault_transit;
 
 use std::fmt;
@@ -29,8 +32,9 @@ use envelope_s3::keyring as s3ec;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use self::entry::{Entry, parse_table, without_value};
+use self::entry::Entry;
 use self::opening::Opening;
+use self::table::{parse_table, without_value};
 use crate::error::Error;
 use crate::keys::{Keys, NoS3ecKeys};
 

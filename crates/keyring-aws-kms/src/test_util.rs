@@ -13,6 +13,7 @@ mod in_memory_dynamo_db;
 mod in_memory_kms;
 mod refusal;
 
+pub use behaviour::Behaviour;
 pub use fault::Fault;
 #[cfg(feature = "branch-keys")]
 pub use in_memory_dynamo_db::InMemoryDynamoDb;

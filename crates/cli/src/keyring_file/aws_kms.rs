@@ -4,21 +4,15 @@ use envelope_aws_kms::{Arn, KmsError, KmsKey, MultiRegion, Strict};
 use envelope_s3::keyring::Kms;
 use serde::Deserialize;
 
-use super::aws_settings::AwsSettings;
-use super::entry;
+use super::fields::Fields;
+use super::on_aws::OnAws;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 
 /// `type = "aws-kms"` and `type = "aws-kms-mrk"`
-struct AwsKmsEntry {
-    aws: AwsSettings,
-    fields: Fields,
-    multi_region: bool,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Fields {
+pub(super) struct AwsKmsEntry<const MULTI_REGION: bool> {
     key_id: String,
     /// Names the entry in errors; the message format has no place for it.
     #[serde(default, rename = "name")]
@@ -28,22 +22,10 @@ struct Fields {
 const BY_NAME: &str = "it is named by an alias or an id, so no message can be known to be its own; \
     to decrypt, name it by its ARN";
 
-pub(super) fn parse(
-    table: toml::Table,
-    multi_region: bool,
-) -> Result<Box<dyn entry::Fields>, String> {
-    let (aws, fields) = AwsSettings::split(table)?;
-    Ok(Box::new(AwsKmsEntry {
-        aws,
-        fields,
-        multi_region,
-    }))
-}
-
 #[async_trait]
-impl entry::Fields for AwsKmsEntry {
+impl<const MULTI_REGION: bool> Fields for OnAws<AwsKmsEntry<MULTI_REGION>> {
     async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
-        let id = &self.fields.key_id;
+        let id = &self.entry.key_id;
         let refused = |error: KmsError| format!("field \"key-id\": {error}");
         let arn = match id.starts_with("arn:") {
             true => Some(id.parse::<Arn>().map_err(refused)?),
@@ -56,7 +38,7 @@ impl entry::Fields for AwsKmsEntry {
         let tokens = &self.aws.grant_tokens;
         let s3ec = KmsKey::new(client.clone(), id).map_err(refused)?;
         let s3ec = Kms::new(s3ec.with_grant_tokens(tokens));
-        let opened = match self.multi_region {
+        let opened = match MULTI_REGION {
             true => {
                 let keyring = MultiRegion::new(client, id).map_err(refused)?;
                 OpenedKey::new(id.clone(), keyring.with_grant_tokens(tokens))

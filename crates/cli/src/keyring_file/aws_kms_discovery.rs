@@ -4,21 +4,15 @@ use envelope_aws_kms::{AnyKmsKey, Discovery, DiscoveryFilter, MultiRegionDiscove
 use envelope_s3::keyring::Kms;
 use serde::Deserialize;
 
-use super::aws_settings::AwsSettings;
-use super::entry;
+use super::fields::Fields;
+use super::on_aws::OnAws;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 
 /// `type = "aws-kms-discovery"` and `type = "aws-kms-mrk-discovery"`
-struct AwsKmsDiscoveryEntry {
-    aws: AwsSettings,
-    fields: Fields,
-    multi_region: bool,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Fields {
+pub(super) struct AwsKmsDiscoveryEntry<const MULTI_REGION: bool> {
     accounts: Option<Vec<String>>,
     partition: Option<String>,
     /// Names the entry in errors; the message format has no place for it.
@@ -29,25 +23,13 @@ struct Fields {
 const DECRYPTS_ONLY: &str =
     "discovery opens with whatever key a message names, and encrypts nothing";
 
-pub(super) fn parse(
-    table: toml::Table,
-    multi_region: bool,
-) -> Result<Box<dyn entry::Fields>, String> {
-    let (aws, fields) = AwsSettings::split(table)?;
-    Ok(Box::new(AwsKmsDiscoveryEntry {
-        aws,
-        fields,
-        multi_region,
-    }))
-}
-
 #[async_trait]
-impl entry::Fields for AwsKmsDiscoveryEntry {
+impl<const MULTI_REGION: bool> Fields for OnAws<AwsKmsDiscoveryEntry<MULTI_REGION>> {
     async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
-        let filter = self.fields.filter()?;
+        let filter = self.entry.filter()?;
         let config = opening.aws(&self.aws, None).await?;
         let region = config.region().map_or("", |region| region.as_ref());
-        let name = match &self.fields.accounts {
+        let name = match &self.entry.accounts {
             None => format!("any key in {region}"),
             Some(accounts) => format!("keys of {} in {region}", accounts.join(", ")),
         };
@@ -58,7 +40,7 @@ impl entry::Fields for AwsKmsDiscoveryEntry {
         let s3ec = filter
             .is_none()
             .then(|| Kms::discovery(AnyKmsKey::new(client.clone()).with_grant_tokens(tokens)));
-        let opened = match self.multi_region {
+        let opened = match MULTI_REGION {
             true => {
                 let mut keyring =
                     MultiRegionDiscovery::new(client).map_err(|error| error.to_string())?;
@@ -83,7 +65,7 @@ impl entry::Fields for AwsKmsDiscoveryEntry {
     }
 }
 
-impl Fields {
+impl<const MULTI_REGION: bool> AwsKmsDiscoveryEntry<MULTI_REGION> {
     fn filter(&self) -> Result<Option<DiscoveryFilter>, String> {
         let partition = self.partition.as_deref();
         match (&self.accounts, partition) {

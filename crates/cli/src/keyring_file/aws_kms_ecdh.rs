@@ -8,21 +8,16 @@ use envelope_aws_kms::{Arn, Ecdh, KmsError};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::aws_settings::AwsSettings;
 use super::ec_public_pem::read_public_key;
-use super::entry;
+use super::fields::Fields;
+use super::on_aws::OnAws;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 
 /// `type = "aws-kms-ecdh"`
-struct AwsKmsEcdhEntry {
-    aws: AwsSettings,
-    fields: Fields,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Fields {
+pub(super) struct AwsKmsEcdhEntry {
     key_id: String,
     scheme: Scheme,
     curve: String,
@@ -43,24 +38,19 @@ enum Scheme {
 const DECRYPTS_ONLY: &str =
     "scheme \"discovery\" opens what anybody encrypted to the key, and encrypts nothing";
 
-pub(super) fn parse(table: toml::Table) -> Result<Box<dyn entry::Fields>, String> {
-    let (aws, fields) = AwsSettings::split(table)?;
-    Ok(Box::new(AwsKmsEcdhEntry { aws, fields }))
-}
-
 #[async_trait]
-impl entry::Fields for AwsKmsEcdhEntry {
+impl Fields for OnAws<AwsKmsEcdhEntry> {
     async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
-        let Self { aws, fields } = *self;
-        let curve = fields.curve.parse();
+        let Self { aws, entry } = *self;
+        let curve = entry.curve.parse();
         let curve: EcCurve = curve.map_err(|error| format!("field \"curve\": {error}"))?;
         let read = |field, path: Option<PathBuf>| {
             path.map(|path| read_public_key(field, opening.file, &path, curve))
                 .transpose()
         };
-        let mine = read("public-key-file", fields.public_key_file)?;
-        let theirs = read("peer-public-key-file", fields.peer_public_key_file)?;
-        match (fields.scheme, &theirs) {
+        let mine = read("public-key-file", entry.public_key_file)?;
+        let theirs = read("peer-public-key-file", entry.peer_public_key_file)?;
+        match (entry.scheme, &theirs) {
             (Scheme::Static, None) => {
                 return Err("scheme \"static\" needs \"peer-public-key-file\"".to_owned());
             }
@@ -70,14 +60,14 @@ impl entry::Fields for AwsKmsEcdhEntry {
             _ => {}
         }
         let refused = |error: KmsError| format!("field \"key-id\": {error}");
-        let arn: Arn = fields.key_id.parse().map_err(refused)?;
+        let arn: Arn = entry.key_id.parse().map_err(refused)?;
         if !arn.is_key() {
             return Err("field \"key-id\": is an alias; give the ARN of its key".to_owned());
         }
         let config = opening.aws(&aws, Some(arn.region())).await?;
         let parties = Parties {
             client: Client::new(&config),
-            key_id: fields.key_id,
+            key_id: entry.key_id,
             grant_tokens: aws.grant_tokens,
             curve,
             theirs,
@@ -93,7 +83,7 @@ impl entry::Fields for AwsKmsEcdhEntry {
                 },
             ),
         };
-        Ok(match fields.scheme {
+        Ok(match entry.scheme {
             Scheme::Static => opened,
             Scheme::Discovery => opened.decrypting_only(DECRYPTS_ONLY),
         })

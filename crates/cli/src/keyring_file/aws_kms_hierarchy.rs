@@ -6,20 +6,15 @@ use envelope_aws_kms::{
 };
 use serde::Deserialize;
 
-use super::aws_settings::AwsSettings;
-use super::entry;
+use super::fields::Fields;
+use super::on_aws::OnAws;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 
 /// `type = "aws-kms-hierarchy"`
-struct AwsKmsHierarchyEntry {
-    aws: AwsSettings,
-    fields: Fields,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Fields {
+pub(super) struct AwsKmsHierarchyEntry {
     table: String,
     logical_name: Option<String>,
     kms_key_arn: String,
@@ -32,24 +27,19 @@ struct Fields {
     _name: Option<String>,
 }
 
-pub(super) fn parse(table: toml::Table) -> Result<Box<dyn entry::Fields>, String> {
-    let (aws, fields) = AwsSettings::split(table)?;
-    Ok(Box::new(AwsKmsHierarchyEntry { aws, fields }))
-}
-
 #[async_trait]
-impl entry::Fields for AwsKmsHierarchyEntry {
+impl Fields for OnAws<AwsKmsHierarchyEntry> {
     async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
-        let Self { aws, fields } = *self;
-        let (supplier, branch_key) = fields.supplier()?;
-        let arn = fields.kms_key_arn.parse();
+        let Self { aws, entry } = *self;
+        let (supplier, branch_key) = entry.supplier()?;
+        let arn = entry.kms_key_arn.parse();
         let arn: Arn = arn.map_err(|error| format!("field \"kms-key-arn\": {error}"))?;
         let config = opening.aws(&aws, Some(arn.region())).await?;
         let in_field = |field: &str| {
             let field = field.to_owned();
             move |error: BranchKeyError| format!("field {field:?}: {error}")
         };
-        let name = format!("{branch_key} in {} under {arn}", fields.table);
+        let name = format!("{branch_key} in {} under {arn}", entry.table);
         let about = match arn.is_key() {
             true => "table",
             false => "kms-key-arn",
@@ -62,23 +52,23 @@ impl entry::Fields for AwsKmsHierarchyEntry {
         let mut store = BranchKeyStore::new(
             aws_sdk_dynamodb::Client::new(&config),
             aws_sdk_kms::Client::new(&config),
-            fields.table,
+            entry.table,
             configuration,
         )
         .map_err(in_field(about))?
         .with_grant_tokens(&aws.grant_tokens);
-        if let Some(logical_name) = fields.logical_name {
+        if let Some(logical_name) = entry.logical_name {
             store = store
                 .with_logical_name(logical_name)
                 .map_err(in_field("logical-name"))?;
         }
-        let keyring = Hierarchical::new(store.clone(), supplier, fields.cache_max_age)
+        let keyring = Hierarchical::new(store.clone(), supplier, entry.cache_max_age)
             .map_err(|error| format!("field \"cache-max-age\": {error}"))?;
         Ok(OpenedKey::new(name, keyring).with_branch_keys(store))
     }
 }
 
-impl Fields {
+impl AwsKmsHierarchyEntry {
     /// What chooses the branch key, and how people call that.
     fn supplier(&self) -> Result<(BranchKeyIdSupplier, String), String> {
         match (&self.branch_key_id, &self.branch_key_from_context) {

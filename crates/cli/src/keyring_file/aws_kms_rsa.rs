@@ -8,21 +8,16 @@ use envelope_aws_kms::{Arn, KmsError, Rsa};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::aws_settings::AwsSettings;
-use super::entry;
+use super::fields::Fields;
+use super::on_aws::OnAws;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 use super::rsa_public_pem::RsaPublicPem;
 
 /// `type = "aws-kms-rsa"`
-struct AwsKmsRsaEntry {
-    aws: AwsSettings,
-    fields: Fields,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Fields {
+pub(super) struct AwsKmsRsaEntry {
     key_id: String,
     padding: Option<String>,
     public_key_file: Option<PathBuf>,
@@ -31,20 +26,15 @@ struct Fields {
     _name: Option<String>,
 }
 
-pub(super) fn parse(table: toml::Table) -> Result<Box<dyn entry::Fields>, String> {
-    let (aws, fields) = AwsSettings::split(table)?;
-    Ok(Box::new(AwsKmsRsaEntry { aws, fields }))
-}
-
 #[async_trait]
-impl entry::Fields for AwsKmsRsaEntry {
+impl Fields for OnAws<AwsKmsRsaEntry> {
     async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
-        let Self { aws, fields } = *self;
-        let padding = fields.padding.as_deref().map(str::parse).transpose();
+        let Self { aws, entry } = *self;
+        let padding = entry.padding.as_deref().map(str::parse).transpose();
         let padding = padding
             .map_err(|error: envelope::Error| format!("field \"padding\": {error}"))?
             .unwrap_or(RsaPadding::OaepSha256);
-        let arn = fields.key_id.parse();
+        let arn = entry.key_id.parse();
         let arn: Arn = arn.map_err(|error| format!("field \"key-id\": {error}"))?;
         let config = opening.aws(&aws, Some(arn.region())).await?;
         let client = Client::new(&config);
@@ -52,11 +42,11 @@ impl entry::Fields for AwsKmsRsaEntry {
             KmsError::InvalidOption { .. } => format!("field \"padding\": {error}"),
             other => format!("field \"key-id\": {other}"),
         };
-        let keyring = Rsa::new(client.clone(), &fields.key_id, padding)
+        let keyring = Rsa::new(client.clone(), &entry.key_id, padding)
             .map_err(refused)?
             .with_grant_tokens(&aws.grant_tokens);
-        let name = fields.key_id.clone();
-        match fields.public_key_file {
+        let name = entry.key_id.clone();
+        match entry.public_key_file {
             Some(path) => {
                 let public = RsaPublicPem::read(opening.file, path)?.decode()?;
                 Ok(OpenedKey::new(name, keyring.with_public_key(public)))
@@ -65,7 +55,7 @@ impl entry::Fields for AwsKmsRsaEntry {
                 name,
                 FetchingRsa {
                     client,
-                    key_id: fields.key_id,
+                    key_id: entry.key_id,
                     padding,
                     decrypting: keyring,
                     encrypting: OnceCell::new(),

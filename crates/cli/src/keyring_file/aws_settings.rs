@@ -2,7 +2,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::entry::parse_table;
+use super::table::parse_table;
 
 /// How an entry reaches AWS, where that is not as the environment says.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]

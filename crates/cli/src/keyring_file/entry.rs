@@ -1,13 +1,16 @@
-use async_trait::async_trait;
-use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
-
+use super::aws_kms::AwsKmsEntry;
+use super::aws_kms_discovery::AwsKmsDiscoveryEntry;
+use super::aws_kms_ecdh::AwsKmsEcdhEntry;
+use super::aws_kms_hierarchy::AwsKmsHierarchyEntry;
+use super::aws_kms_rsa::AwsKmsRsaEntry;
+use super::fields::{self, Fields};
+use super::on_aws;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
-use super::{
-    aws_kms, aws_kms_discovery, aws_kms_ecdh, aws_kms_hierarchy, aws_kms_rsa, raw_aes, raw_ecdh,
-    raw_rsa, vault_transit,
-};
+use super::raw_aes::RawAesEntry;
+use super::raw_ecdh::RawEcdhEntry;
+use super::raw_rsa::RawRsaEntry;
+use super::vault_transit::VaultTransitEntry;
 
 /// One `[[key]]`.
 pub(super) struct Entry {
@@ -18,38 +21,27 @@ pub(super) struct Entry {
     fields: Box<dyn Fields>,
 }
 
-/// The fields of an entry of one type.
-#[async_trait]
-pub(super) trait Fields: Send + Sync {
-    /// Reads files and variables, and calls no service.
-    ///
-    /// # Errors
-    /// A text that names field and remedy.
-    async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String>;
-}
-
 type Parse = fn(toml::Table) -> Result<Box<dyn Fields>, String>;
 
 /// Every `type`, and what reads its other fields.
 const TYPES: [(&str, Parse); 11] = [
-    ("raw-aes", parse_fields::<raw_aes::RawAesEntry>),
-    ("raw-rsa", parse_fields::<raw_rsa::RawRsaEntry>),
-    ("raw-ecdh", parse_fields::<raw_ecdh::RawEcdhEntry>),
-    ("aws-kms", |table| aws_kms::parse(table, false)),
-    ("aws-kms-mrk", |table| aws_kms::parse(table, true)),
-    ("aws-kms-discovery", |table| {
-        aws_kms_discovery::parse(table, false)
-    }),
-    ("aws-kms-mrk-discovery", |table| {
-        aws_kms_discovery::parse(table, true)
-    }),
-    ("aws-kms-rsa", aws_kms_rsa::parse),
-    ("aws-kms-ecdh", aws_kms_ecdh::parse),
-    ("aws-kms-hierarchy", aws_kms_hierarchy::parse),
+    ("raw-aes", fields::parse::<RawAesEntry>),
+    ("raw-rsa", fields::parse::<RawRsaEntry>),
+    ("raw-ecdh", fields::parse::<RawEcdhEntry>),
+    ("aws-kms", on_aws::parse::<AwsKmsEntry<false>>),
+    ("aws-kms-mrk", on_aws::parse::<AwsKmsEntry<true>>),
     (
-        "vault-transit",
-        parse_fields::<vault_transit::VaultTransitEntry>,
+        "aws-kms-discovery",
+        on_aws::parse::<AwsKmsDiscoveryEntry<false>>,
     ),
+    (
+        "aws-kms-mrk-discovery",
+        on_aws::parse::<AwsKmsDiscoveryEntry<true>>,
+    ),
+    ("aws-kms-rsa", on_aws::parse::<AwsKmsRsaEntry>),
+    ("aws-kms-ecdh", on_aws::parse::<AwsKmsEcdhEntry>),
+    ("aws-kms-hierarchy", on_aws::parse::<AwsKmsHierarchyEntry>),
+    ("vault-transit", fields::parse::<VaultTransitEntry>),
 ];
 
 impl Entry {
@@ -93,32 +85,4 @@ impl Entry {
 fn known_types() -> String {
     let names: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
     format!("the types are: {}", names.join(", "))
-}
-
-fn parse_fields<T: Fields + DeserializeOwned + 'static>(
-    table: toml::Table,
-) -> Result<Box<dyn Fields>, String> {
-    Ok(Box::new(parse_table::<T>(table)?))
-}
-
-/// Names the field, and never shows its value.
-pub(super) fn parse_table<T: DeserializeOwned>(table: toml::Table) -> Result<T, String> {
-    serde_path_to_error::deserialize(table).map_err(|error| {
-        let message = without_value(error.inner().message());
-        match error.path().iter().next() {
-            Some(Segment::Map { .. }) => format!("field {:?}: {message}", error.path().to_string()),
-            _ => message,
-        }
-    })
-}
-
-/// The message without the value that it quotes, which may be a key.
-pub(super) fn without_value(message: &str) -> String {
-    let quoting = ["invalid type: ", "invalid value: ", "invalid length "];
-    match message.rsplit_once(", expected ") {
-        Some((found, expected)) if quoting.iter().any(|begin| found.starts_with(begin)) => {
-            format!("must be {expected}")
-        }
-        _ => message.to_owned(),
-    }
 }

@@ -9,7 +9,7 @@ use envelope_s3::keyring::{Aes, MaterialDescription};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::entry::Fields;
+use super::fields::Fields;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 use super::secret_file::{check_private_itself, read_private};

@@ -5,7 +5,7 @@ use envelope::{EcCurve, EcPrivateKey, RawEcdh};
 use serde::Deserialize;
 
 use super::ec_public_pem::{check_curve, read_public_key};
-use super::entry::Fields;
+use super::fields::Fields;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 use super::private_pem::PrivatePem;

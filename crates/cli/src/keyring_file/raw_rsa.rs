@@ -6,7 +6,7 @@ use envelope::{RawRsa, RsaPrivateKey};
 use envelope_s3::keyring::{MaterialDescription, Rsa};
 use serde::Deserialize;
 
-use super::entry::Fields;
+use super::fields::Fields;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 use super::private_pem::PrivatePem;

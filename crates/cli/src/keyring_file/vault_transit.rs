@@ -5,7 +5,7 @@ use envelope_vault::{Binding, Error, Token, Transit, Vault};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::entry::Fields;
+use super::fields::Fields;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
 use super::secret_file::{beside, private_path};

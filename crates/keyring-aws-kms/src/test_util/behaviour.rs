@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::Fault;
 
-/// How a service behaves whatever it is asked, and how often it was asked. A clone is the same one.
+/// How a service in memory behaves whatever it is asked, and how often it was asked. A clone is the
+/// same one.
 #[derive(Clone, Default)]
-pub(super) struct Behaviour {
+pub struct Behaviour {
     state: Arc<Mutex<State>>,
 }
 
@@ -42,30 +43,38 @@ impl Behaviour {
         }
     }
 
-    pub(super) fn fail_next(&self, requests: u64, fault: Fault) {
+    /// Fails the next requests, whatever they ask; `u64::MAX` for all of them.
+    pub fn fail_next(&self, requests: u64, fault: Fault) {
         self.state().faults = Some((fault, requests));
     }
 
-    pub(super) fn deny(&self, operation: String) {
-        self.state().denied.insert(operation);
+    /// Refuses an operation, as `Decrypt` or `GetItem`, with `AccessDeniedException`.
+    pub fn deny(&self, operation: impl Into<String>) {
+        self.state().denied.insert(operation.into());
     }
 
-    pub(super) fn set_latency(&self, latency: Duration) {
+    /// Answers only after this time. A client whose read time-out is shorter gives up then.
+    pub fn set_latency(&self, latency: Duration) {
         self.state().latency = latency;
     }
 
-    pub(super) fn recover(&self) {
+    /// Ends faults, refusals and latency.
+    pub fn recover(&self) {
         let mut state = self.state();
         state.faults = None;
         state.denied.clear();
         state.latency = Duration::ZERO;
     }
 
-    pub(super) fn calls(&self, operation: &str) -> u64 {
+    /// Requests for an operation so far, as `GenerateDataKey`; those that failed count too.
+    #[must_use]
+    pub fn calls(&self, operation: &str) -> u64 {
         self.state().calls.get(operation).copied().unwrap_or(0)
     }
 
-    pub(super) fn total_calls(&self) -> u64 {
+    /// Requests so far, of all operations.
+    #[must_use]
+    pub fn total_calls(&self) -> u64 {
         self.state().calls.values().sum()
     }
 

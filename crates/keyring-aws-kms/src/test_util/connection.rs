@@ -1,5 +1,6 @@
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
@@ -23,7 +24,9 @@ use super::refusal::Refusal;
 const ANSWER_CAPACITY: usize = 16 * 1024;
 
 /// What is at the other end of a connection: a service that speaks AWS's JSON protocol.
-pub(super) trait Service: Clone + fmt::Debug + Send + Sync + 'static {
+pub(super) trait Service:
+    Clone + Deref<Target = Behaviour> + fmt::Debug + Send + Sync + 'static
+{
     /// What stands before the operation in the header `x-amz-target`.
     const TARGET_PREFIX: &'static str;
     const CONTENT_TYPE: &'static str;
@@ -31,8 +34,6 @@ pub(super) trait Service: Clone + fmt::Debug + Send + Sync + 'static {
     const THROTTLED: &'static str;
     /// The code of [`Fault::InternalError`].
     const INTERNAL_ERROR: &'static str;
-
-    fn behaviour(&self) -> &Behaviour;
 
     /// Does what is asked; the region is the one that the request is signed for.
     fn answer(&self, operation: &str, region: &str, body: &[u8]) -> Result<Value, Refusal>;
@@ -69,7 +70,7 @@ impl<S: Service> Connection<S> {
     async fn send(&self, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.strip_prefix(S::TARGET_PREFIX).unwrap_or_default();
-        let turn = self.service.behaviour().next(operation);
+        let turn = self.service.next(operation);
         self.wait(turn.latency).await?;
         let refused = |status, refusal: Refusal| (status, refusal.body());
         let (status, body) = match turn.fault {

@@ -6,8 +6,8 @@ mod table;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryPartition;
@@ -19,8 +19,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use serde_json::Value;
 
-use super::Fault;
-use super::behaviour::Behaviour;
+use super::Behaviour;
 use super::connection::{Service, connect};
 use super::refusal::Refusal;
 use crate::kms_error::KmsError;
@@ -164,41 +163,18 @@ impl InMemoryDynamoDb {
         Some(values_of(&item))
     }
 
-    /// Fails the next requests, whatever they ask; `u64::MAX` for all of them.
-    pub fn fail_next(&self, requests: u64, fault: Fault) {
-        self.behaviour.fail_next(requests, fault);
-    }
-
-    /// Refuses an operation, as `GetItem`, with `AccessDeniedException`.
-    pub fn deny(&self, operation: impl Into<String>) {
-        self.behaviour.deny(operation.into());
-    }
-
-    /// Answers only after this time. A client whose read time-out is shorter gives up then.
-    pub fn set_latency(&self, latency: Duration) {
-        self.behaviour.set_latency(latency);
-    }
-
-    /// Ends faults, refusals and latency.
-    pub fn recover(&self) {
-        self.behaviour.recover();
-    }
-
-    /// Requests for an operation so far, as `GetItem`; those that failed count too.
-    #[must_use]
-    pub fn calls(&self, operation: &str) -> u64 {
-        self.behaviour.calls(operation)
-    }
-
-    /// Requests so far, of all operations.
-    #[must_use]
-    pub fn total_calls(&self) -> u64 {
-        self.behaviour.total_calls()
-    }
-
     fn tables(&self) -> MutexGuard<'_, Tables> {
         // Every change is one step, so the tables are whole even if a thread died holding the lock.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How it fails, and what it was asked.
+impl Deref for InMemoryDynamoDb {
+    type Target = Behaviour;
+
+    fn deref(&self) -> &Behaviour {
+        &self.behaviour
     }
 }
 
@@ -207,10 +183,6 @@ impl Service for InMemoryDynamoDb {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.0";
     const THROTTLED: &'static str = "ProvisionedThroughputExceededException";
     const INTERNAL_ERROR: &'static str = "InternalServerError";
-
-    fn behaviour(&self) -> &Behaviour {
-        &self.behaviour
-    }
 
     fn answer(&self, operation: &str, _region: &str, body: &[u8]) -> Result<Value, Refusal> {
         self.tables().answer(operation, body)

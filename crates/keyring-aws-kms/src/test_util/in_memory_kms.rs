@@ -4,8 +4,8 @@ mod stored_key;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::retry::RetryPartition;
@@ -18,8 +18,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConn
 use envelope::random_id;
 use serde_json::Value;
 
-use super::Fault;
-use super::behaviour::Behaviour;
+use super::Behaviour;
 use super::connection::{Service, connect};
 use super::refusal::Refusal;
 use crate::arn::Arn;
@@ -189,41 +188,18 @@ impl InMemoryKms {
         Ok(())
     }
 
-    /// Fails the next requests, whatever they ask; `u64::MAX` for all of them.
-    pub fn fail_next(&self, requests: u64, fault: Fault) {
-        self.behaviour.fail_next(requests, fault);
-    }
-
-    /// Refuses an operation, as `Decrypt`, with `AccessDeniedException`.
-    pub fn deny(&self, operation: impl Into<String>) {
-        self.behaviour.deny(operation.into());
-    }
-
-    /// Answers only after this time. A client whose read time-out is shorter gives up then.
-    pub fn set_latency(&self, latency: Duration) {
-        self.behaviour.set_latency(latency);
-    }
-
-    /// Ends faults, refusals and latency.
-    pub fn recover(&self) {
-        self.behaviour.recover();
-    }
-
-    /// Requests for an operation so far, as `GenerateDataKey`; those that failed count too.
-    #[must_use]
-    pub fn calls(&self, operation: &str) -> u64 {
-        self.behaviour.calls(operation)
-    }
-
-    /// Requests so far, of all operations.
-    #[must_use]
-    pub fn total_calls(&self) -> u64 {
-        self.behaviour.total_calls()
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is one step, so the state is whole even if a thread died holding the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How it fails, and what it was asked.
+impl Deref for InMemoryKms {
+    type Target = Behaviour;
+
+    fn deref(&self) -> &Behaviour {
+        &self.behaviour
     }
 }
 
@@ -232,10 +208,6 @@ impl Service for InMemoryKms {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.1";
     const THROTTLED: &'static str = "ThrottlingException";
     const INTERNAL_ERROR: &'static str = "KMSInternalException";
-
-    fn behaviour(&self) -> &Behaviour {
-        &self.behaviour
-    }
 
     fn answer(&self, operation: &str, region: &str, body: &[u8]) -> Result<Value, Refusal> {
         let request: Request = serde_json::from_slice(body)
