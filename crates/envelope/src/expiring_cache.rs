@@ -211,14 +211,20 @@ where
     {
         loop {
             if let Some(kept) = self.0.kept.get(key) {
-                let left = kept.left(self.now(), lifetime);
-                let Some(taken) = left.and_then(|_| take(&kept.value)) else {
+                let now = self.now();
+                let left = kept.left(now, lifetime);
+                let Some((left, taken)) = left.and_then(|left| Some((left, take(&kept.value)?)))
+                else {
                     // Gone, unless another task has replaced it already.
                     let is_same = |other: &Arc<_>| Arc::ptr_eq(other, &kept);
                     self.0.kept.remove_if(key, is_same);
                     continue;
                 };
-                let Some(flight) = self.renewal(key, &kept, lifetime, &fetch) else {
+                let renewal = match left <= lifetime.grace {
+                    true => self.renewal(key, &kept, now, lifetime, &fetch),
+                    false => None,
+                };
+                let Some(flight) = renewal else {
                     self.0.hits.fetch_add(1, Ordering::Relaxed);
                     return Ok(taken);
                 };
@@ -281,15 +287,13 @@ where
         &self,
         key: &K,
         kept: &Arc<Kept<V>>,
+        now: Duration,
         lifetime: Lifetime,
         fetch: impl Fn() -> F,
     ) -> Option<Flight<V, E>>
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let now = self.now();
-        kept.left(now, lifetime)
-            .filter(|left| *left <= lifetime.grace)?;
         let mut flights = self.0.flights();
         let is_stored = |kept: &Arc<_>| {
             let stored = self.0.kept.get(key);
