@@ -16,6 +16,8 @@ type Item = HashMap<String, AttributeValue>;
 const ACTIVE: &str = "branch:ACTIVE";
 /// What KMS says of an item that is not as it was written.
 const NOT_AUTHENTIC: &str = "InvalidCiphertextException";
+/// What is said of one under another key, which may be the configuration's fault.
+const FOREIGN: &str = "which is not the store's key";
 
 /// What Python says then.
 const OF_KMS: &str = "ComAmazonawsKms";
@@ -90,7 +92,7 @@ const ALTERATIONS: [Alteration; 9] = [
     Alteration {
         name: "another key of KMS",
         alter: |item, others| set(item, "kms-arn", &others.key.to_string()),
-        part: "attribute \"kms-arn\" ",
+        part: FOREIGN,
         peer_part: "KMS Key ARN",
     },
     Alteration {
@@ -238,7 +240,10 @@ async fn reads_nothing(
     let keyring = description.keyring(keys.kms)?;
     let context = EncryptionContext::default();
     for message in messages {
-        let kind = ErrorKind::NoKey;
+        let kind = match alteration.part {
+            FOREIGN => ErrorKind::InvalidRequest,
+            _ => ErrorKind::NoKey,
+        };
         let parts = [
             "failed: branch key \"altered\", item \"branch:version:",
             alteration.part,
@@ -264,6 +269,11 @@ fn branch_key_error(error: Option<BranchKeyError>, id: &str) -> Result<String> {
             ensure!(matches!(**kms, KmsError::Refused { .. }), "{error:?}");
         }
         BranchKeyError::Malformed {
+            branch_key,
+            item_type,
+            ..
+        }
+        | BranchKeyError::ForeignKmsKey {
             branch_key,
             item_type,
             ..

@@ -224,7 +224,7 @@ async fn no_replica(kms: &Emulator) -> Result<String> {
 async fn rsa(kms: &Emulator) -> Result<String> {
     let (key, _) = rsa_key(kms, KeySpec::Rsa2048).await?;
     let client = || kms.kms(REGION);
-    let public_key = || Rsa::fetch_public_key(client(), key.to_string());
+    let public_key = || Rsa::fetch_public_key(client(), key.to_string(), &[]);
     let padding = RsaPadding::OaepSha256;
     let writer = Rsa::encrypt_only(key.to_string(), public_key().await?, padding)?;
     let message = seal(&writer, UNSIGNED, &context()?).await?;

@@ -223,6 +223,10 @@ impl Error {
 fn of_envelope(error: &envelope::Error) -> Failure {
     match error {
         envelope::Error::PolicyForbidsEncrypt { .. } => Failure::NotAuthentic,
+        // A key that may not be used opens nothing either.
+        envelope::Error::NotUnwrapped(_) if error.kind() == ErrorKind::InvalidRequest => {
+            Failure::NoKey
+        }
         other => of_kind(other.kind()),
     }
 }

@@ -19,6 +19,7 @@ mod raw_ecdh;
 mod raw_rsa;
 mod rsa_public_pem;
 mod secret_file;
+mod shared_files;
 mod table;
 mod vault_transit;
 
@@ -49,7 +50,7 @@ pub struct KeyringFile {
 /// A key, and the entry that it is of.
 pub(crate) struct ListedKey {
     /// The entry, as errors name it.
-    label: String,
+    pub(crate) label: String,
     /// Its `type`.
     pub(crate) kind: &'static str,
     pub(crate) key: OpenedKey,
@@ -169,15 +170,7 @@ pub(crate) async fn load(path: Option<&Path>) -> Result<Keys, Error> {
     let s3ec_refusal = keys.first().and_then(ListedKey::s3ec_refusal);
     let s3ec_refusal = s3ec_refusal.map(|fault| format!("{}: {fault}", path.display()));
     let framed = framed_keys(keys.into_iter().map(|listed| listed.key.framed)).map_err(&at)?;
-    let framed: Box<dyn MaterialsManager> = match cache {
-        None => Box::new(framed),
-        Some(cache) => {
-            let cached = cache
-                .open()
-                .and_then(|(cache, limits)| CachingManager::new(framed, cache, limits));
-            Box::new(cached.map_err(|error| at(format!("[cache]: {error}")))?)
-        }
-    };
+    let framed = cached(framed, cache).map_err(at)?;
     Ok(Keys::new(framed, s3ec, s3ec_refusal))
 }
 
@@ -186,8 +179,31 @@ pub(crate) async fn load(path: Option<&Path>) -> Result<Keys, Error> {
 /// # Errors
 /// As [`load`].
 pub(crate) async fn load_each(path: Option<&Path>) -> Result<Vec<ListedKey>, Error> {
-    let (path, file) = KeyringFile::read(path)?;
-    file.open(path).await.map_err(at(path))
+    let (path, mut file) = KeyringFile::read(path)?;
+    let cache = file.cache.take();
+    let keys = file.open(path).await.map_err(at(path))?;
+    // Not used here, and wrong all the same.
+    let framed = framed_keys(keys.iter().map(|listed| Arc::clone(&listed.key.framed)));
+    framed
+        .and_then(|framed| cached(framed, cache))
+        .map_err(at(path))?;
+    Ok(keys)
+}
+
+/// Uses data keys again, if the file says so.
+fn cached(
+    framed: Arc<dyn Keyring>,
+    cache: Option<cache::CacheSection>,
+) -> Result<Box<dyn MaterialsManager>, String> {
+    let Some(cache) = cache else {
+        return Ok(Box::new(framed));
+    };
+    let cached = cache
+        .open()
+        .and_then(|(cache, limits)| CachingManager::new(framed, cache, limits));
+    Ok(Box::new(
+        cached.map_err(|error| format!("[cache]: {error}"))?,
+    ))
 }
 
 impl ListedKey {

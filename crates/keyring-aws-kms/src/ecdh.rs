@@ -27,7 +27,7 @@ const RAW_PROVIDER_ID: &str = "raw-ecdh";
 ///
 /// # async fn example(client: Client, their_pem: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-/// let mine = Ecdh::fetch_public_key(client.clone(), arn).await?;
+/// let mine = Ecdh::fetch_public_key(client.clone(), arn, &[]).await?;
 /// let theirs = EcPublicKey::from_pem(their_pem)?;
 /// let keyring = Ecdh::between(client, arn, mine, theirs)?;
 /// let message = encrypt(&keyring, b"hello", &EncryptOptions::default()).await?;
@@ -105,16 +105,18 @@ impl Ecdh {
         Self { service, ..self }
     }
 
-    /// Asks KMS for the public half of a key. Keep it: it never changes.
+    /// Asks KMS for the public half of a key, with these grant tokens. Keep it: it never changes.
     ///
     /// # Errors
     /// [`KmsError`]; [`KmsError::Key`] when it is no key on a curve of NIST.
     pub async fn fetch_public_key(
         client: Client,
         key_id: impl AsRef<str>,
+        grant_tokens: &[String],
     ) -> Result<EcPublicKey, KmsError> {
         let arn = key_arn(key_id.as_ref())?;
-        let der = Service::new(client).public_key(&arn).await?;
+        let service = Service::new(client).with_grant_tokens(grant_tokens);
+        let der = service.public_key(&arn).await?;
         Ok(EcPublicKey::from_der(&der)?)
     }
 

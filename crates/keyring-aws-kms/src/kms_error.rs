@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
@@ -56,7 +57,15 @@ pub enum KmsError {
         /// KMS's id of the request, for those who look it up.
         request_id: Option<String>,
     },
-    /// KMS gave no answer that can be read: look at the network, the credentials, the time-outs.
+    /// Nothing was asked: there are no credentials, or the client's settings make no request.
+    #[error("{call}: not asked: {reason}; check credentials, profile and region")]
+    NotAsked {
+        /// What was to be asked.
+        call: KmsCall,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// KMS gave no answer that can be read: look at the network and the time-outs.
     #[error("{call}: no answer: {reason}")]
     NoAnswer {
         /// What was asked.
@@ -107,7 +116,8 @@ impl KmsError {
         E: ProvideErrorMetadata + Error + 'static,
     {
         match answered(error) {
-            Err(reason) => Self::NoAnswer { call, reason },
+            Err(NoReply::NotAsked(reason)) => Self::NotAsked { call, reason },
+            Err(NoReply::NoAnswer(reason)) => Self::NoAnswer { call, reason },
             Ok(status) => Self::Refused {
                 call,
                 status,
@@ -138,26 +148,52 @@ pub(crate) fn may_pass(status: u16, code: Option<&str>) -> bool {
     status >= 500 || code.is_none_or(is_busy)
 }
 
+/// Why a service did not reply.
+pub(crate) enum NoReply {
+    NotAsked(String),
+    NoAnswer(String),
+}
+
 /// The status of an answer that is an error, or why there is no answer.
 pub(crate) fn answered<E: Error + 'static>(
     error: &SdkError<E, HttpResponse>,
-) -> Result<u16, String> {
+) -> Result<u16, NoReply> {
+    let no_answer = |reason: &str| Err(NoReply::NoAnswer(reason.to_owned()));
     match error {
         SdkError::ServiceError(error) => Ok(error.raw().status().as_u16()),
-        SdkError::TimeoutError(_) => Err("the time allowed is over".to_owned()),
-        SdkError::ResponseError(_) => Err("it cannot be read as one of the service".to_owned()),
-        other => Err(causes(other)),
+        SdkError::TimeoutError(_) => no_answer("the time allowed is over"),
+        SdkError::ResponseError(_) => no_answer("it cannot be read as one of the service"),
+        SdkError::ConstructionFailure(_) => Err(NoReply::NotAsked(causes(error))),
+        other if lacks_credentials(other) => Err(NoReply::NotAsked(causes(other))),
+        other => Err(NoReply::NoAnswer(causes(other))),
     }
 }
 
-/// The SDK's outer errors say little; the reason is behind them.
+/// Whether there are no credentials, rather than nobody who gives them now.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| {
+        matches!(
+            error.downcast_ref(),
+            Some(
+                CredentialsError::CredentialsNotLoaded(_)
+                    | CredentialsError::InvalidConfiguration(_)
+            )
+        )
+    })
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
+}
+
+/// The SDK's outer errors say little; the reason is behind them, in one line.
 fn causes(error: &(dyn Error + 'static)) -> String {
-    let texts = std::iter::successors(error.source(), |error| (*error).source());
-    let texts: Vec<String> = texts.map(|error| error.to_string()).collect();
-    match texts.is_empty() {
+    let texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+    let text = match texts.is_empty() {
         true => error.to_string(),
         false => texts.join(": "),
-    }
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn refusal(call: &KmsCall, code: Option<&str>, request_id: Option<&str>) -> String {

@@ -35,7 +35,7 @@ const SIGNED: &str = "an RSA key of KMS does not serve suites with a signature; 
 ///
 /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
 /// let arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-/// let public_key = Rsa::fetch_public_key(client.clone(), arn).await?;
+/// let public_key = Rsa::fetch_public_key(client.clone(), arn, &[]).await?;
 /// let keyring = Rsa::new(client, arn, RsaPadding::OaepSha256)?.with_public_key(public_key);
 /// let options = EncryptOptions::default()
 ///     .with_suite(AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY);
@@ -121,16 +121,18 @@ impl Rsa {
         Self { service, ..self }
     }
 
-    /// Asks KMS for the public half of a key. Keep it: it never changes.
+    /// Asks KMS for the public half of a key, with these grant tokens. Keep it: it never changes.
     ///
     /// # Errors
     /// [`KmsError`]; [`KmsError::Key`] when it is no RSA key.
     pub async fn fetch_public_key(
         client: Client,
         key_id: impl AsRef<str>,
+        grant_tokens: &[String],
     ) -> Result<RsaPublicKey, KmsError> {
         let arn = key_arn(key_id.as_ref())?;
-        let der = Service::new(client).public_key(&arn).await?;
+        let service = Service::new(client).with_grant_tokens(grant_tokens);
+        let der = service.public_key(&arn).await?;
         Ok(RsaPublicKey::from_der(&der)?)
     }
 }

@@ -185,7 +185,7 @@ async fn an_asymmetric_answer_of_another_key_is_refused() {
 
     let body =
         json!({ "PublicKey": STANDARD.encode(their_point.to_der().unwrap()), "KeyId": REPLICA });
-    let error = Ecdh::fetch_public_key(client(&body), ARN)
+    let error = Ecdh::fetch_public_key(client(&body), ARN, &[])
         .await
         .unwrap_err();
     assert!(

@@ -32,7 +32,7 @@ const CURVES: [KeySpec; 3] = [
 
 async fn rsa(kms: &InMemoryKms, arn: &Arn, padding: RsaPadding) -> Rsa {
     let client = || kms.client(arn.region());
-    let public_key = Rsa::fetch_public_key(client(), arn.to_string()).await;
+    let public_key = Rsa::fetch_public_key(client(), arn.to_string(), &[]).await;
     let keyring = Rsa::new(client(), arn.to_string(), padding).unwrap();
     keyring.with_public_key(public_key.unwrap())
 }
@@ -40,8 +40,9 @@ async fn rsa(kms: &InMemoryKms, arn: &Arn, padding: RsaPadding) -> Rsa {
 /// A keyring between two keys of KMS, as the first sees it.
 async fn agreed(kms: &InMemoryKms, mine: &Arn, theirs: &Arn) -> Ecdh {
     let client = || kms.client(mine.region());
-    let my_point = Ecdh::fetch_public_key(client(), mine.to_string()).await;
-    let their_point = Ecdh::fetch_public_key(kms.client(theirs.region()), theirs.to_string()).await;
+    let my_point = Ecdh::fetch_public_key(client(), mine.to_string(), &[]).await;
+    let their_point =
+        Ecdh::fetch_public_key(kms.client(theirs.region()), theirs.to_string(), &[]).await;
     Ecdh::between(
         client(),
         mine.to_string(),
@@ -53,7 +54,7 @@ async fn agreed(kms: &InMemoryKms, mine: &Arn, theirs: &Arn) -> Ecdh {
 
 async fn discovery(kms: &InMemoryKms, mine: &Arn) -> Ecdh {
     let client = || kms.client(mine.region());
-    let point = Ecdh::fetch_public_key(client(), mine.to_string()).await;
+    let point = Ecdh::fetch_public_key(client(), mine.to_string(), &[]).await;
     Ecdh::discovery(client(), mine.to_string(), point.unwrap()).unwrap()
 }
 
@@ -82,7 +83,7 @@ async fn rsa_opens_every_suite_without_a_signature() {
     let arn = kms.create_key(REGION, KeySpec::Rsa2048).unwrap();
     for padding in PADDINGS {
         let keyring = rsa(&kms, &arn, padding).await;
-        let public_key = Rsa::fetch_public_key(kms.client(REGION), arn.to_string()).await;
+        let public_key = Rsa::fetch_public_key(kms.client(REGION), arn.to_string(), &[]).await;
         let calls = kms.total_calls();
         let writer = Rsa::encrypt_only(arn.to_string(), public_key.unwrap(), padding).unwrap();
         let unsigned = AlgorithmSuite::ALL
@@ -224,19 +225,23 @@ async fn rsa_is_made_only_of_what_fits() {
     for key_id in ["alias/a", "arn:aws:kms:eu-west-1:1:alias/a"] {
         let error = Rsa::new(client(), key_id, RsaPadding::OaepSha256).unwrap_err();
         assert!(matches!(error, KmsError::InvalidKeyId { .. }), "{error:?}");
-        let error = Rsa::fetch_public_key(client(), key_id).await.unwrap_err();
+        let error = Rsa::fetch_public_key(client(), key_id, &[])
+            .await
+            .unwrap_err();
         assert!(matches!(error, KmsError::InvalidKeyId { .. }), "{error:?}");
     }
     let keyring = Rsa::new(client(), &*arn, RsaPadding::OaepSha256).unwrap();
     let text = refused_to_seal(&keyring).await;
     assert!(text.contains("there is no public key"), "{text}");
-    let error = Rsa::fetch_public_key(client(), &arn).await.unwrap_err();
+    let error = Rsa::fetch_public_key(client(), &arn, &[])
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, KmsError::Refused { code: Some(code), .. } if code == "UnsupportedOperationException"),
         "{error:?}"
     );
     let curve = kms.create_key(REGION, KeySpec::EccNistP256).unwrap();
-    let error = Rsa::fetch_public_key(client(), curve.to_string())
+    let error = Rsa::fetch_public_key(client(), curve.to_string(), &[])
         .await
         .unwrap_err();
     assert_eq!(
@@ -244,7 +249,7 @@ async fn rsa_is_made_only_of_what_fits() {
         "the key cannot be used: it is no RSA key"
     );
     kms.deny("GetPublicKey");
-    let error = Rsa::fetch_public_key(client(), curve.to_string())
+    let error = Rsa::fetch_public_key(client(), curve.to_string(), &[])
         .await
         .unwrap_err();
     assert!(
@@ -287,7 +292,7 @@ async fn keys_at_hand_and_keys_in_kms_agree() {
     for (spec, curve) in CURVES.into_iter().zip(EcCurve::ALL) {
         let arn = kms.create_key(REGION, spec).unwrap();
         let client = || kms.client(REGION);
-        let point = Ecdh::fetch_public_key(client(), arn.to_string())
+        let point = Ecdh::fetch_public_key(client(), arn.to_string(), &[])
             .await
             .unwrap();
         let raw = EcPrivateKey::generate(curve).unwrap();
@@ -369,7 +374,7 @@ async fn an_agreement_is_made_only_of_what_fits() {
     let kms = InMemoryKms::new();
     let client = || kms.client(REGION);
     let arn = kms.create_key(REGION, KeySpec::EccNistP256).unwrap();
-    let mine = Ecdh::fetch_public_key(client(), arn.to_string())
+    let mine = Ecdh::fetch_public_key(client(), arn.to_string(), &[])
         .await
         .unwrap();
     let other = EcPrivateKey::generate(EcCurve::P384).unwrap();
@@ -390,7 +395,7 @@ async fn an_agreement_is_made_only_of_what_fits() {
         "{text}"
     );
     // A point that is none is not sent to KMS.
-    let me = Ecdh::fetch_public_key(client(), arn.to_string())
+    let me = Ecdh::fetch_public_key(client(), arn.to_string(), &[])
         .await
         .unwrap();
     let no_point = [[2; 1].as_slice(), &[0xff; 32]].concat();
@@ -409,7 +414,7 @@ async fn an_agreement_is_made_only_of_what_fits() {
     assert_eq!(kms.calls("DeriveSharedSecret"), 0);
     // Nor does an RSA key agree.
     let rsa = kms.create_key(REGION, KeySpec::Rsa2048).unwrap();
-    let error = Ecdh::fetch_public_key(client(), rsa.to_string())
+    let error = Ecdh::fetch_public_key(client(), rsa.to_string(), &[])
         .await
         .unwrap_err();
     assert_eq!(

@@ -107,11 +107,11 @@ async fn asymmetric_keys_are_tried_as_often() {
     let kms = InMemoryKms::new();
     let client = || kms.client(REGION);
     let rsa = kms.create_key(REGION, KeySpec::Rsa2048).unwrap();
-    let public_key = Rsa::fetch_public_key(client(), rsa.to_string()).await;
+    let public_key = Rsa::fetch_public_key(client(), rsa.to_string(), &[]).await;
     let rsa = Rsa::new(client(), rsa.to_string(), RsaPadding::OaepSha256).unwrap();
     let rsa = rsa.with_public_key(public_key.unwrap());
     let curve = kms.create_key(REGION, KeySpec::EccNistP256).unwrap();
-    let point = Ecdh::fetch_public_key(client(), curve.to_string()).await;
+    let point = Ecdh::fetch_public_key(client(), curve.to_string(), &[]).await;
     let point = point.unwrap();
     let ecdh = Ecdh::between(client(), curve.to_string(), point.clone(), point).unwrap();
     for (keyring, operation) in [

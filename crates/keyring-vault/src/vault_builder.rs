@@ -70,7 +70,7 @@ impl VaultBuilder {
     }
 
     /// Takes an address of plain HTTP, as of a server in development mode. Whoever sees the traffic
-    /// then has the token and the data keys.
+    /// then has the token and the data keys. No proxy is used.
     pub fn allow_http(mut self) -> Self {
         self.allow_http = true;
         self
@@ -110,6 +110,10 @@ impl VaultBuilder {
             .redirect(Policy::limited(2))
             .referer(false)
             .timeout(self.timeout);
+        if address.scheme() == "http" {
+            // A proxy would see the token and the data keys, even of a server on this machine.
+            client = client.no_proxy();
+        }
         if let Some(path) = &self.ca_file {
             client = client.tls_certs_only(certificates(path)?);
         }

@@ -75,7 +75,19 @@ impl<const MULTI_REGION: bool> AwsKmsDiscoveryEntry<MULTI_REGION> {
                     .to_owned(),
             ),
             (Some(accounts), partition) => {
-                DiscoveryFilter::new(partition.unwrap_or("aws"), accounts)
+                let partition = partition.unwrap_or("aws");
+                if partition.is_empty() {
+                    return Err("field \"partition\": is empty; give one such as aws".to_owned());
+                }
+                let is_account = |account: &String| {
+                    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
+                };
+                if let Some(other) = accounts.iter().find(|account| !is_account(account)) {
+                    return Err(format!(
+                        "field \"accounts\": {other:?} is no account; one has 12 digits"
+                    ));
+                }
+                DiscoveryFilter::new(partition, accounts)
                     .map(Some)
                     .map_err(|error| format!("field \"accounts\": {error}"))
             }

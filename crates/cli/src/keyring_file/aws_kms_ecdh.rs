@@ -123,7 +123,12 @@ impl FetchingEcdh {
     async fn keyring(&self) -> Result<&Ecdh, KmsError> {
         let parties = &self.parties;
         let fetch = async || {
-            let mine = Ecdh::fetch_public_key(parties.client.clone(), &parties.key_id).await?;
+            let mine = Ecdh::fetch_public_key(
+                parties.client.clone(),
+                &parties.key_id,
+                &parties.grant_tokens,
+            )
+            .await?;
             if mine.curve() != parties.curve {
                 return Err(KmsError::Key(Error::KeyNotValid {
                     reason: "is on another curve than \"curve\" says",
@@ -184,5 +189,74 @@ impl Keyring for FetchingEcdh {
                 )])
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_kms::types::KeySpec;
+    use envelope::{AlgorithmSuite, EncryptionContext};
+    use envelope_aws_kms::test_util::InMemoryKms;
+
+    use super::*;
+
+    const SUITE: AlgorithmSuite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+
+    fn fetching(
+        kms: &InMemoryKms,
+        key: &Arn,
+        curve: EcCurve,
+        theirs: Option<EcPublicKey>,
+    ) -> FetchingEcdh {
+        FetchingEcdh {
+            parties: Parties {
+                client: kms.client("eu-west-1"),
+                key_id: key.to_string(),
+                grant_tokens: Vec::new(),
+                curve,
+                theirs,
+            },
+            keyring: OnceCell::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_public_key_is_asked_for_once_and_must_be_on_the_curve() {
+        let kms = InMemoryKms::new();
+        let key = || kms.create_key("eu-west-1", KeySpec::EccNistP256).unwrap();
+        let (mine, theirs) = (key(), key());
+        let client = kms.client("eu-west-1");
+        let their_point = Ecdh::fetch_public_key(client, theirs.to_string(), &[]).await;
+        let their_point = their_point.unwrap();
+        let context = &EncryptionContext::default();
+        let request = KeyRequest {
+            suite: SUITE,
+            context,
+        };
+        let data_key = DataKey::generate(SUITE).unwrap();
+        let sender = fetching(&kms, &mine, EcCurve::P256, Some(their_point.clone()));
+        let recipient = fetching(&kms, &theirs, EcCurve::P256, None);
+        let calls = kms.calls("GetPublicKey");
+        for _ in 0..3 {
+            let keys = sender.wrap_key(&data_key, request).await.unwrap();
+            for keyring in [&sender, &recipient] {
+                let opened = keyring.unwrap_key(&keys, request).await.unwrap();
+                assert_eq!(opened.data_key.expose(), data_key.expose());
+            }
+        }
+        assert_eq!(kms.calls("GetPublicKey"), calls + 2);
+
+        let error = recipient.wrap_key(&data_key, request).await.unwrap_err();
+        assert!(error.to_string().contains("name the recipient"), "{error}");
+        let wrong = fetching(&kms, &mine, EcCurve::P384, Some(their_point));
+        let error = wrong.wrap_key(&data_key, request).await.unwrap_err();
+        assert!(error.to_string().contains("another curve"), "{error}");
+        // What is another provider's costs no call.
+        let calls = kms.total_calls();
+        let foreign = [EncryptedDataKey::new("aws-kms", "x", [0; 32].to_vec())];
+        let unused = fetching(&kms, &mine, EcCurve::P256, None);
+        let attempts = unused.unwrap_key(&foreign, request).await.unwrap_err();
+        assert_eq!(attempts[0].reason(), "another provider");
+        assert_eq!(kms.total_calls(), calls);
     }
 }

@@ -55,6 +55,7 @@ impl Fields for OnAws<AwsKmsRsaEntry> {
                 name,
                 FetchingRsa {
                     client,
+                    grant_tokens: aws.grant_tokens,
                     key_id: entry.key_id,
                     padding,
                     decrypting: keyring,
@@ -69,6 +70,7 @@ impl Fields for OnAws<AwsKmsRsaEntry> {
 #[derive(Debug)]
 struct FetchingRsa {
     client: Client,
+    grant_tokens: Vec<String>,
     key_id: String,
     padding: RsaPadding,
     decrypting: Rsa,
@@ -78,7 +80,8 @@ struct FetchingRsa {
 impl FetchingRsa {
     async fn encrypting(&self) -> Result<&Rsa, KmsError> {
         let fetch = async || {
-            let key = Rsa::fetch_public_key(self.client.clone(), &self.key_id).await?;
+            let key = Rsa::fetch_public_key(self.client.clone(), &self.key_id, &self.grant_tokens)
+                .await?;
             Rsa::encrypt_only(&self.key_id, key, self.padding)
         };
         self.encrypting.get_or_try_init(fetch).await
@@ -109,5 +112,44 @@ impl Keyring for FetchingRsa {
         request: KeyRequest<'_>,
     ) -> Result<Unwrapped, Vec<Attempt>> {
         self.decrypting.unwrap_key(keys, request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_kms::types::KeySpec;
+    use envelope::{AlgorithmSuite, EncryptionContext};
+    use envelope_aws_kms::test_util::InMemoryKms;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_public_key_is_asked_for_once_and_only_to_encrypt() {
+        let kms = InMemoryKms::new();
+        let arn = kms.create_key("eu-west-1", KeySpec::Rsa2048).unwrap();
+        let client = kms.client("eu-west-1");
+        let (key_id, padding) = (arn.to_string(), RsaPadding::OaepSha256);
+        let keyring = FetchingRsa {
+            decrypting: Rsa::new(client.clone(), &key_id, padding).unwrap(),
+            client,
+            grant_tokens: vec!["token".to_owned()],
+            key_id,
+            padding,
+            encrypting: OnceCell::new(),
+        };
+        let context = &EncryptionContext::new([("tenant", "acme")]).unwrap();
+        let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
+        let request = KeyRequest { suite, context };
+        let data_key = DataKey::generate(suite).unwrap();
+        for _ in 0..3 {
+            let keys = keyring.wrap_key(&data_key, request).await.unwrap();
+            let opened = keyring.unwrap_key(&keys, request).await.unwrap();
+            assert_eq!(opened.data_key.expose(), data_key.expose());
+        }
+        assert_eq!((kms.calls("GetPublicKey"), kms.calls("Decrypt")), (1, 3));
+        let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
+        let request = KeyRequest { suite, context };
+        let error = keyring.wrap_key(&data_key, request).await.unwrap_err();
+        assert!(error.to_string().contains("signature"), "{error}");
     }
 }

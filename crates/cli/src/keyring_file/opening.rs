@@ -2,14 +2,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::identity::IdentityCache;
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig};
 
 use super::aws_settings::AwsSettings;
+use super::shared_files::SharedFiles;
 
 /// What entries share while they are opened.
 pub(super) struct Opening<'a> {
@@ -53,15 +53,18 @@ impl<'a> Opening<'a> {
 }
 
 async fn load(settings: &AwsSettings) -> Result<SdkConfig, String> {
-    let region = region(settings).await.ok_or(
-        "field \"region\": nothing names a region; give it here, in AWS_REGION or in the profile",
-    )?;
+    let shared = SharedFiles::load(settings.profile.as_deref()).await?;
+    let region = shared.region(settings).await?;
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECTING)
         .operation_attempt_timeout(ATTEMPT)
         .operation_timeout(CALL);
+    // The SDK gives up sooner, and a program that fetches credentials may ask a person.
+    let identities = IdentityCache::lazy().load_timeout(CALL);
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .timeout_config(timeouts.build())
+        .retry_config(shared.retries()?)
+        .identity_cache(identities.build())
         .region(region.clone());
     if let Some(profile) = &settings.profile {
         // Before credentials of the environment, which go first otherwise.
@@ -77,19 +80,4 @@ async fn load(settings: &AwsSettings) -> Result<SdkConfig, String> {
         loader = loader.endpoint_url(url);
     }
     Ok(loader.load().await)
-}
-
-/// Not by the SDK's default chain: that would ask the network when nothing else knows.
-async fn region(settings: &AwsSettings) -> Option<Region> {
-    if let Some(region) = &settings.region {
-        return Some(Region::new(region.clone()));
-    }
-    let mut profile = ProfileFileRegionProvider::builder();
-    if let Some(name) = &settings.profile {
-        profile = profile.profile_name(name);
-    }
-    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(profile.build())
-        .region()
-        .await
 }

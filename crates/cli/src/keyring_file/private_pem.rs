@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::secret_file::read_private;
+use super::secret_file::{read_private, read_variable};
 
 /// A private key as text, and what opens it.
 pub(super) struct PrivatePem {
@@ -28,13 +28,7 @@ impl PrivatePem {
                 format!("field {FIELD:?}: {} is not PEM", path.display())
             })?;
         let passphrase = passphrase_env
-            .map(|variable| {
-                std::env::var(variable).map(Zeroizing::new).map_err(|_| {
-                    format!(
-                        "field \"passphrase-env\": the environment has no variable {variable:?}"
-                    )
-                })
-            })
+            .map(|variable| read_variable("passphrase-env", variable))
             .transpose()?;
         Ok(Self {
             path: path.to_owned(),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::fields::Fields;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
-use super::secret_file::{check_private_itself, read_private};
+use super::secret_file::{check_private_itself, read_private, read_variable};
 
 /// `type = "raw-aes"`
 #[derive(Deserialize)]
@@ -77,9 +77,7 @@ impl RawAesEntry {
                     .map_err(|_| "field \"key-hex\": is not hexadecimal".to_owned())
             }
             (None, None, None, Some(variable)) => {
-                let text = std::env::var(variable).map(Zeroizing::new).map_err(|_| {
-                    format!("field \"key-env\": the environment has no variable {variable:?}")
-                })?;
+                let text = read_variable("key-env", variable)?;
                 base64("key-env", &text)
             }
             _ => Err(

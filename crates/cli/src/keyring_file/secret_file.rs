@@ -59,6 +59,20 @@ pub(super) fn check_private_itself(keyring_file: &Path) -> Result<(), String> {
         .map_err(|fault| format!("the keyring file holds a key: {fault}"))
 }
 
+/// A secret in an environment variable. The name is shown only if it can be one: people put the secret
+/// itself there.
+pub(super) fn read_variable(field: &str, name: &str) -> Result<Zeroizing<String>, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(is_name) {
+        return Err(format!(
+            "field {field:?}: is no name of an environment variable; name one, and put the secret there"
+        ));
+    }
+    std::env::var(name)
+        .map(Zeroizing::new)
+        .map_err(|_| format!("field {field:?}: the environment has no variable {name:?}; set it"))
+}
+
 /// Paths are relative to the keyring file.
 pub(super) fn beside(keyring_file: &Path, path: &Path) -> PathBuf {
     keyring_file.parent().unwrap_or(Path::new("")).join(path)

@@ -8,7 +8,7 @@ use url::{Host, Url};
 use super::fields::Fields;
 use super::opened_key::OpenedKey;
 use super::opening::Opening;
-use super::secret_file::{beside, private_path};
+use super::secret_file::{beside, private_path, read_variable};
 
 /// `type = "vault-transit"`
 #[derive(Deserialize)]
@@ -48,10 +48,11 @@ impl Fields for VaultTransitEntry {
     async fn open(self: Box<Self>, opening: &mut Opening<'_>) -> Result<OpenedKey, String> {
         let mut builder = Vault::builder(&self.address);
         builder = match (&self.token_env, &self.token_file) {
-            (Some(variable), None) => builder.token(
-                Token::from_environment(variable)
-                    .map_err(|error| format!("field \"token-env\": {error}"))?,
-            ),
+            (Some(variable), None) => {
+                let mut text = read_variable("token-env", variable)?;
+                let token = Token::new(std::mem::take(&mut *text));
+                builder.token(token.map_err(|error| format!("field \"token-env\": {error}"))?)
+            }
             (None, Some(path)) => {
                 builder.token_file(private_path("token-file", opening.file, path)?)
             }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::RequestId;
 use envelope::ErrorKind;
 
 use super::table_call::TableCall;
-use crate::kms_error::{KmsError, answered, may_pass};
+use crate::kms_error::{KmsError, NoReply, answered, may_pass};
 
 /// Why a branch key was not made, versioned or read.
 ///
@@ -48,7 +48,15 @@ pub enum BranchKeyError {
         /// DynamoDB's id of the request, for those who look it up.
         request_id: Option<String>,
     },
-    /// DynamoDB gave no answer that can be read: look at the network, the credentials, the time-outs.
+    /// Nothing was asked: there are no credentials, or the client's settings make no request.
+    #[error("{call}: not asked: {reason}; check credentials, profile and region")]
+    NotAsked {
+        /// What was to be asked.
+        call: TableCall,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// DynamoDB gave no answer that can be read: look at the network and the time-outs.
     #[error("{call}: no answer: {reason}")]
     NoAnswer {
         /// What was asked.
@@ -159,7 +167,8 @@ impl BranchKeyError {
         E: ProvideErrorMetadata + Error + 'static,
     {
         match answered(error) {
-            Err(reason) => Self::NoAnswer { call, reason },
+            Err(NoReply::NotAsked(reason)) => Self::NotAsked { call, reason },
+            Err(NoReply::NoAnswer(reason)) => Self::NoAnswer { call, reason },
             Ok(status) => Self::Refused {
                 call,
                 status,

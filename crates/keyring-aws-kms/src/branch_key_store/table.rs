@@ -193,7 +193,7 @@ fn key_schema() -> Result<(Vec<AttributeDefinition>, Vec<KeySchemaElement>), Bui
 /// A request that was never sent.
 fn not_asked(call: TableCall, error: &BuildError) -> BranchKeyError {
     let reason = error.to_string();
-    BranchKeyError::NoAnswer { call, reason }
+    BranchKeyError::NotAsked { call, reason }
 }
 
 fn is_for_branch_keys(table: &TableDescription) -> bool {

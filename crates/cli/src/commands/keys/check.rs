@@ -61,19 +61,39 @@ struct Check<'a> {
     sample: &'a DataKey,
 }
 
-/// What a key wrapped, and what it was asked to.
+/// What a key made and wrapped, and what it wrapped of the sample.
 #[derive(Default)]
 struct Wrapped {
     generated: Option<EncryptionMaterials>,
     sample: Vec<EncryptedDataKey>,
 }
 
+/// A data key, and what it is wrapped as.
+type Proof<'a> = (&'a DataKey, &'a [EncryptedDataKey]);
+
+impl Wrapped {
+    fn proofs<'a>(&'a self, sample: &'a DataKey) -> impl Iterator<Item = Proof<'a>> {
+        let generated = self.generated.as_ref();
+        let generated = generated.map(|made| (made.data_key(), made.encrypted_data_keys()));
+        let sample = (!self.sample.is_empty()).then_some((sample, &*self.sample));
+        generated.into_iter().chain(sample)
+    }
+}
+
 impl Check<'_> {
     async fn all<'a>(self, keys: &'a [ListedKey]) -> Vec<Report<'a>> {
         let encrypted = join_all(keys.iter().map(|listed| self.encrypt(&listed.key))).await;
         let decrypted = keys.iter().zip(&encrypted).map(|(listed, (_, _, own))| {
-            let all = encrypted.iter().flat_map(|(_, _, wrapped)| &wrapped.sample);
-            self.decrypt(&listed.key, own, all.cloned().collect())
+            let own: Vec<Proof<'_>> = own.proofs(self.sample).collect();
+            let proofs = match own.is_empty() {
+                false => own,
+                true => {
+                    let all = encrypted.iter();
+                    all.flat_map(|(_, _, wrapped)| wrapped.proofs(self.sample))
+                        .collect()
+                }
+            };
+            self.decrypt(&listed.key, proofs)
         });
         let decrypted = join_all(decrypted).await;
         let reports = keys.iter().zip(encrypted).zip(decrypted);
@@ -113,19 +133,25 @@ impl Check<'_> {
         )
     }
 
-    /// Opens what the key wrapped, or else what any of the others did.
-    async fn decrypt(self, key: &OpenedKey, own: &Wrapped, others: Vec<EncryptedDataKey>) -> Trial {
+    /// Opens each: what the key wrapped itself, or else what any of the others did. It is `ok` only if
+    /// it opens all that it takes for its own.
+    async fn decrypt(self, key: &OpenedKey, proofs: Vec<Proof<'_>>) -> Trial {
         if let Some(why) = key.no_decryption {
             return Trial::NotApplicable(why);
         }
-        let (expected, wrapped) = match own {
-            Wrapped { sample, .. } if !sample.is_empty() => (self.sample, &sample[..]),
-            Wrapped {
-                generated: Some(generated),
-                ..
-            } => (generated.data_key(), generated.encrypted_data_keys()),
-            _ => (self.sample, &others[..]),
-        };
+        let mut trial =
+            Trial::Untried("no key of the file wrapped anything that it takes for its own");
+        for proof in proofs {
+            match self.open(key, proof).await {
+                failed @ Trial::Failed(_) => return failed,
+                Trial::Done => trial = Trial::Done,
+                _ => {}
+            }
+        }
+        trial
+    }
+
+    async fn open(self, key: &OpenedKey, (expected, wrapped): Proof<'_>) -> Trial {
         let request = DecryptionRequest {
             suite: SUITE,
             policy: CommitmentPolicy::default(),
@@ -139,7 +165,7 @@ impl Check<'_> {
             Err(envelope::Error::NotUnwrapped(report))
                 if !report.attempts().iter().any(|attempt| attempt.failed()) =>
             {
-                Trial::Untried("no key of the file wrapped anything that it takes for its own")
+                Trial::Untried("it takes this for another key's")
             }
             Err(error) => Trial::of::<()>(&Err(error)),
         }
@@ -210,7 +236,8 @@ fn table(reports: &[Report<'_>]) -> String {
             generate,
             encrypt,
             decrypt,
-            &report.listed.key.name,
+            // A name could hold what a terminal obeys.
+            &report.listed.key.name.escape_debug().to_string(),
         ];
         cells.map(str::to_owned)
     });
@@ -237,4 +264,89 @@ fn table(reports: &[Report<'_>]) -> String {
         text.push_str(&reasons);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aws_sdk_kms::types::KeySpec;
+    use envelope_aws_kms::test_util::InMemoryKms;
+    use envelope_aws_kms::{Discovery, Strict};
+
+    use super::*;
+
+    const REGION: &str = "eu-west-1";
+
+    fn listed(keyring: impl Keyring + 'static, no_encryption: Option<&'static str>) -> ListedKey {
+        ListedKey {
+            label: "key".to_owned(),
+            kind: "aws-kms",
+            key: OpenedKey {
+                framed: Arc::new(keyring),
+                s3ec: None,
+                branch_keys: None,
+                name: "name".to_owned(),
+                no_encryption,
+                no_decryption: None,
+            },
+        }
+    }
+
+    fn discovery(kms: &InMemoryKms) -> ListedKey {
+        listed(Discovery::new(kms.client(REGION)), Some("it only decrypts"))
+    }
+
+    fn strict(kms: &InMemoryKms) -> ListedKey {
+        let arn = kms.create_key(REGION, KeySpec::SymmetricDefault).unwrap();
+        listed(
+            Strict::new(kms.client(REGION), arn.to_string()).unwrap(),
+            None,
+        )
+    }
+
+    async fn words(keys: &[ListedKey]) -> Vec<[&'static str; 3]> {
+        let context = EncryptionContext::new([("tenant", "acme")]).unwrap();
+        let sample = DataKey::generate(SUITE).unwrap();
+        let request = KeyRequest {
+            suite: SUITE,
+            context: &context,
+        };
+        let check = Check {
+            request,
+            sample: &sample,
+        };
+        let reports = check.all(keys).await;
+        let words = |report: &Report<'_>| report.trials.each_ref().map(|(_, trial)| trial.word());
+        reports.iter().map(words).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_key_made_is_opened_as_well_as_what_it_wrapped() {
+        let kms = InMemoryKms::new();
+        let keys = [strict(&kms), discovery(&kms)];
+        let all = [["ok", "ok", "ok"], ["n/a", "n/a", "ok"]];
+        assert_eq!(words(&keys).await, all);
+        assert_eq!(kms.calls("Decrypt"), 4);
+        kms.deny("Encrypt");
+        let made = [["ok", "no", "ok"], ["n/a", "n/a", "ok"]];
+        assert_eq!(words(&keys).await, made);
+        kms.recover();
+        kms.deny("GenerateDataKey");
+        let wrapped = [["no", "ok", "ok"], ["n/a", "n/a", "ok"]];
+        assert_eq!(words(&keys).await, wrapped);
+        kms.deny("Decrypt");
+        let nothing = [["no", "ok", "no"], ["n/a", "n/a", "no"]];
+        assert_eq!(words(&keys).await, nothing);
+    }
+
+    #[tokio::test]
+    async fn nothing_to_open_is_no_success() {
+        let (kms, elsewhere) = (InMemoryKms::new(), InMemoryKms::new());
+        assert_eq!(words(&[discovery(&kms)]).await, [["n/a", "n/a", "untried"]]);
+        // One key may be opened with and the other is not there: that is not all of them.
+        let keys = [strict(&kms), strict(&elsewhere), discovery(&kms)];
+        let last = words(&keys).await.pop().unwrap();
+        assert_eq!(last, ["n/a", "n/a", "no"]);
+    }
 }
