@@ -3,122 +3,33 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test stops at the first surprise"
+    unreachable_pub,
+    dead_code,
+    reason = "a test stops at the first surprise, and shares helpers with others"
 )]
 
-use std::collections::HashMap;
+mod support;
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::RequestId;
-use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, ConditionCheck, Delete, KeySchemaElement,
-    KeyType, Put, ReturnValue, ScalarAttributeType, TableStatus, TransactWriteItem,
+    AttributeDefinition, AttributeValue, Delete, KeyType, ReturnValue, ScalarAttributeType,
+    TableStatus, TransactWriteItem,
 };
 use envelope_aws_kms::KmsError;
-use envelope_aws_kms::test_util::{Fault, InMemoryDynamoDb};
-
-const REGION: &str = "eu-west-1";
-const TABLE: &str = "branch-keys";
-const PARTITION: &str = "branch-key-id";
-const SORT: &str = "type";
-
-type Item = HashMap<String, AttributeValue>;
-
-fn text(text: &str) -> AttributeValue {
-    AttributeValue::S(text.to_owned())
-}
-
-fn item<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Item {
-    let pairs = pairs.into_iter();
-    pairs
-        .map(|(name, value)| (name.to_owned(), text(value)))
-        .collect()
-}
-
-fn key(partition: &str, sort: &str) -> Item {
-    item([(PARTITION, partition), (SORT, sort)])
-}
-
-fn create(client: &Client, table: &str, keys: &[(&str, KeyType)]) -> CreateTableFluentBuilder {
-    let mut request = client.create_table().table_name(table);
-    for (name, kind) in keys {
-        let attribute = AttributeDefinition::builder().attribute_name(*name);
-        let attribute = attribute.attribute_type(ScalarAttributeType::S).build();
-        let element = KeySchemaElement::builder().attribute_name(*name);
-        let element = element.key_type(kind.clone()).build();
-        request = request
-            .attribute_definitions(attribute.unwrap())
-            .key_schema(element.unwrap());
-    }
-    request.billing_mode(BillingMode::PayPerRequest)
-}
-
-/// A DynamoDB with a table of branch keys, and a client of it.
-async fn with_table() -> (InMemoryDynamoDb, Client) {
-    let dynamo_db = InMemoryDynamoDb::new();
-    let client = dynamo_db.client(REGION);
-    let keys = [(PARTITION, KeyType::Hash), (SORT, KeyType::Range)];
-    create(&client, TABLE, &keys).send().await.unwrap();
-    (dynamo_db, client)
-}
-
-/// DynamoDB's code of a refusal.
-fn code<T, E, R>(result: Result<T, SdkError<E, R>>) -> String
-where
-    E: ProvideErrorMetadata + std::fmt::Debug,
-    R: std::fmt::Debug,
-{
-    let Err(error) = result else {
-        panic!("it was not refused")
-    };
-    error.code().unwrap().to_owned()
-}
-
-fn put(item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
-    Put::builder().table_name(TABLE).set_item(Some(item))
-}
-
-fn new(item: Item) -> TransactWriteItem {
-    let put = put(item).condition_expression("attribute_not_exists(#id)");
-    let put = put.expression_attribute_names("#id", PARTITION).build();
-    TransactWriteItem::builder().put(put.unwrap()).build()
-}
-
-fn check(key: Item, expression: &str, value: &str) -> TransactWriteItem {
-    let check = ConditionCheck::builder()
-        .table_name(TABLE)
-        .set_key(Some(key))
-        .condition_expression(expression)
-        .expression_attribute_values(":value", text(value))
-        .build();
-    let check = check.unwrap();
-    TransactWriteItem::builder().condition_check(check).build()
-}
-
-/// The codes of the actions, if the transaction was cancelled.
-async fn transact(client: &Client, actions: Vec<TransactWriteItem>) -> Result<(), Vec<String>> {
-    let request = client
-        .transact_write_items()
-        .set_transact_items(Some(actions));
-    match request.send().await.map_err(SdkError::into_service_error) {
-        Ok(_) => Ok(()),
-        Err(TransactWriteItemsError::TransactionCanceledException(error)) => {
-            let reasons = error.cancellation_reasons().iter();
-            Err(reasons
-                .map(|reason| reason.code().unwrap().to_owned())
-                .collect())
-        }
-        Err(other) => Err(vec![other.code().unwrap().to_owned()]),
-    }
-}
+use envelope_aws_kms::test_util::Fault;
+use support::dynamo_db::{
+    PARTITION, REGION, SORT, TABLE, check, code, create, item, key, new, put, text, transact,
+    with_table,
+};
 
 #[tokio::test]
 async fn items_come_back_as_they_were_put() {

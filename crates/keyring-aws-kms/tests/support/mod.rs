@@ -2,6 +2,7 @@
 //! open.
 
 pub mod branch_keys;
+pub mod dynamo_db;
 
 use aws_sdk_kms::types::KeySpec;
 use envelope::keyring::Attempt;
