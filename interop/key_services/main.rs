@@ -9,6 +9,8 @@ mod cached;
 mod check;
 mod emulator;
 mod exchange;
+#[path = "../json_peer.rs"]
+mod json_peer;
 mod key_description;
 mod messages;
 mod ministack;

@@ -1,47 +1,26 @@
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::{AlgorithmSuite, EncryptionContext};
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
+use crate::json_peer::JsonPeer;
 use crate::messages::PLAINTEXT;
 
-/// How long the peer may take for one command.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-
-/// Python's AWS Encryption SDK: a process that takes one command a line.
-pub(crate) struct Peer {
-    process: Child,
-    commands: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-}
+/// Python's AWS Encryption SDK.
+pub(crate) struct Peer(JsonPeer);
 
 impl Peer {
     pub(crate) async fn start(tools: &Path, endpoint: &str) -> Result<Self> {
-        let mut process = Command::new(tools.join("python/bin/python"))
-            .arg("interop/key_services/peer.py")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start Python")?;
-        let commands = process.stdin.take().context("the peer has no input")?;
-        let answers = process.stdout.take().context("the peer has no output")?;
-        let mut peer = Self {
-            process,
-            commands,
-            answers: BufReader::new(answers).lines(),
-        };
+        let mut command = Command::new(tools.join("python/bin/python"));
+        command.arg("interop/key_services/peer.py");
+        let mut peer = JsonPeer::start("Python", command)?;
         peer.done(json!({"command": "start", "endpoint": endpoint}))
             .await?;
-        Ok(peer)
+        Ok(Self(peer))
     }
 
     /// Writes a message.
@@ -98,33 +77,13 @@ impl Peer {
         Ok(Ok(()))
     }
 
-    /// One command that is not refused.
-    pub(crate) async fn done(&mut self, command: Value) -> Result<Value> {
-        self.ask(command).await?.map_err(anyhow::Error::msg)
-    }
-
     /// One command. The inner error is the peer's.
     pub(crate) async fn ask(&mut self, command: Value) -> Result<Result<Value, String>> {
-        let line = format!("{command}\n");
-        self.commands.write_all(line.as_bytes()).await?;
-        self.commands.flush().await?;
-        let answer = timeout(ANSWER_LIMIT, self.answers.next_line()).await;
-        let answer = answer
-            .with_context(|| format!("the peer does not answer within {ANSWER_LIMIT:?}"))??
-            .context("the peer has ended")?;
-        let answer: Value = serde_json::from_str(&answer)
-            .with_context(|| format!("the peer answers {answer:?}"))?;
-        Ok(match answer.get("error").and_then(Value::as_str) {
-            Some(refusal) => Err(refusal.to_owned()),
-            None => Ok(answer),
-        })
+        self.0.ask(command).await
     }
 
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        drop(self.commands);
-        let status = self.process.wait().await?;
-        ensure!(status.success(), "the peer ended with {status}");
-        Ok(())
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.0.stop().await
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod exchange;
 mod form;
+#[path = "../json_peer.rs"]
+mod json_peer;
 mod keys;
 mod moto;
 #[path = "../moto_server.rs"]

@@ -1,22 +1,16 @@
 use std::fmt;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
 use crate::form::{Form, Format, Wrap};
+use crate::json_peer::JsonPeer;
 use crate::keys::Keys;
 use crate::moto::BUCKET;
 use crate::object::{Object, Opened, Pairs, Reading};
 use crate::party::{JAVA, PYTHON, RUBY};
-
-/// How long a peer may take for one command.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which client is on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +63,7 @@ impl fmt::Display for PeerKind {
     }
 }
 
-/// A peer's process, which takes one command a line.
+/// A client in a process of its own.
 pub(crate) struct Peer {
     pub(crate) kind: PeerKind,
     /// What it can write.
@@ -78,9 +72,7 @@ pub(crate) struct Peer {
     pub(crate) reads: Vec<Form>,
     /// Whether it uploads in parts.
     pub(crate) multipart: bool,
-    process: Child,
-    commands: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
+    process: JsonPeer,
 }
 
 impl Peer {
@@ -90,44 +82,29 @@ impl Peer {
         endpoint: &str,
         keys: &Keys,
     ) -> Result<Self> {
-        let mut command = kind.command(tools);
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{kind}: cannot start {command:?}"))?;
-        let commands = process.stdin.take().context("the peer has no input")?;
-        let answers = process.stdout.take().context("the peer has no output")?;
-        let mut peer = Self {
-            kind,
-            writes: Vec::new(),
-            reads: Vec::new(),
-            multipart: false,
-            process,
-            commands,
-            answers: BufReader::new(answers).lines(),
-        };
+        let mut process = JsonPeer::start(kind.name(), kind.command(tools))?;
         let aes: String = keys.aes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let capabilities = peer
-            .ask(json!({
+        let capabilities = process
+            .done(json!({
                 "command": "start", "endpoint": endpoint, "kms_key_id": keys.kms_key_id,
                 "aes": aes, "rsa": keys.rsa_pem,
             }))
-            .await?
-            .map_err(anyhow::Error::msg)?;
-        peer.writes = forms(&capabilities, "writes")?;
-        peer.reads = forms(&capabilities, "reads")?;
+            .await?;
         let multipart = capabilities.get("multipart").and_then(Value::as_bool);
-        peer.multipart = multipart.context("it does not say whether it uploads in parts")?;
-        Ok(peer)
+        Ok(Self {
+            kind,
+            writes: forms(&capabilities, "writes")?,
+            reads: forms(&capabilities, "reads")?,
+            multipart: multipart.context("it does not say whether it uploads in parts")?,
+            process,
+        })
     }
 
     /// Stores the object.
     pub(crate) async fn write(&mut self, object: &Object) -> Result<()> {
         let (context, description) = by_wrap(object.form.wrap, &object.pairs);
-        let answer = self
-            .ask(json!({
+        self.process
+            .done(json!({
                 "command": "write", "bucket": BUCKET, "key": object.key,
                 "format": object.form.format.name(), "wrap": object.form.wrap.name(),
                 "instruction_file": object.form.instruction_file,
@@ -135,7 +112,7 @@ impl Peer {
                 "length": object.length, "multipart": object.multipart,
             }))
             .await?;
-        self.done(answer)
+        Ok(())
     }
 
     /// Reads an object. The inner error is the peer's.
@@ -177,46 +154,23 @@ impl Peer {
     ) -> Result<()> {
         // It puts the dot before the suffix itself.
         let suffix = to.suffix.map(|suffix| suffix.trim_start_matches('.'));
-        let answer = self
-            .ask(json!({
+        self.process
+            .done(json!({
                 "command": "reencrypt_instruction_file", "bucket": BUCKET, "key": from.key,
                 "format": format.name(), "wrap": from.wrap.name(), "description": from.pairs,
                 "to": { "wrap": to.wrap.name(), "description": to.pairs }, "suffix": suffix,
             }))
             .await?;
-        self.done(answer)
-    }
-
-    fn done(&self, answer: Result<Value, String>) -> Result<()> {
-        match answer {
-            Ok(_) => Ok(()),
-            Err(refusal) => bail!("{}: {refusal}", self.kind),
-        }
+        Ok(())
     }
 
     /// One command. The inner error is the peer's.
     pub(crate) async fn ask(&mut self, command: Value) -> Result<Result<Value, String>> {
-        let kind = self.kind;
-        let line = format!("{command}\n");
-        self.commands.write_all(line.as_bytes()).await?;
-        self.commands.flush().await?;
-        let answer = timeout(ANSWER_LIMIT, self.answers.next_line()).await;
-        let answer = answer
-            .with_context(|| format!("{kind} does not answer within {ANSWER_LIMIT:?}"))??
-            .with_context(|| format!("{kind} has ended"))?;
-        let answer: Value =
-            serde_json::from_str(&answer).with_context(|| format!("{kind} answers {answer:?}"))?;
-        Ok(match answer.get("error").and_then(Value::as_str) {
-            Some(refusal) => Err(refusal.to_owned()),
-            None => Ok(answer),
-        })
+        self.process.ask(command).await
     }
 
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        drop(self.commands);
-        let status = self.process.wait().await?;
-        ensure!(status.success(), "{} ended with {status}", self.kind);
-        Ok(())
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.process.stop().await
     }
 }
 
