@@ -12,9 +12,9 @@ pub(crate) type CacheId = [u8; 48];
 /// Materials kept for use again, of one or several [`CachingManager`](crate::CachingManager)s.
 ///
 /// A clone is the same cache. Data keys in it are wiped as soon as their entry is evicted,
-/// replaced or found to be too old and no operation uses them any more. Age is looked at when
-/// an entry is asked for and whenever a new one is fetched, not by a timer. Source: AWS Encryption
-/// SDK specification, "Local Cryptographic Materials Cache".
+/// replaced or found to be too old and no operation uses them any more. Age is looked at when an
+/// entry is asked for, and of all entries when a new one is fetched, once a second at most; there is
+/// no timer. Source: AWS Encryption SDK specification, "Local Cryptographic Materials Cache".
 #[derive(Clone)]
 pub struct MaterialsCache {
     encryption: MaterialsById<CachedEncryption>,

@@ -3,7 +3,7 @@ use envelope::EncryptionContext;
 use zeroize::Zeroizing;
 
 use crate::kms_error::KmsError;
-use crate::kms_key::decrypt;
+use crate::kms_key::{Decryption, decrypt, pairs};
 
 /// Whatever key a ciphertext names. It only decrypts.
 ///
@@ -43,6 +43,7 @@ impl AnyKmsKey {
         ciphertext: &[u8],
         context: &EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-        decrypt(&self.client, None, &self.grant_tokens, ciphertext, context).await
+        let request = Decryption::new(ciphertext, pairs(context));
+        decrypt(&self.client, None, &self.grant_tokens, request).await
     }
 }

@@ -19,6 +19,7 @@ pub use table_call::TableCall;
 
 use crate::arn::Arn;
 use crate::kms_error::KmsError;
+use crate::kms_key::Decryption;
 use crate::service::Service;
 use item::{ACTIVE, Attributes, Item, StoredItem, version_type};
 use table::{NotWritten, Table};
@@ -248,10 +249,9 @@ impl BranchKeyStore {
         let stored = self.stored(id, item_type).await?;
         let key = self.usable_key(&stored.attributes)?;
         let context = stored.attributes.to_kms_context(&self.logical_name);
-        let opened = self.kms.decrypt(&key, &stored.wrapped, Some(context), None);
-        let opened = opened
-            .await
-            .map_err(|error| of(&stored.attributes, error))?;
+        let wrapped = Decryption::new(&stored.wrapped, Some(context));
+        let opened = self.kms.decrypt(&key, wrapped).await;
+        let opened = opened.map_err(|error| of(&stored.attributes, error))?;
         BranchKeyVersion::new(&stored.attributes, opened)
     }
 

@@ -1,14 +1,13 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_kms::operation::RequestId;
 use envelope::ErrorKind;
 use envelope::keyring::KeyringError;
 
 use crate::kms_call::KmsCall;
+use crate::reply::{Reply, may_pass};
 
 /// Why KMS did not make, wrap or unwrap a data key.
 ///
@@ -115,14 +114,18 @@ impl KmsError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        match answered(error) {
-            Err(NoReply::NotAsked(reason)) => Self::NotAsked { call, reason },
-            Err(NoReply::NoAnswer(reason)) => Self::NoAnswer { call, reason },
-            Ok(status) => Self::Refused {
+        match Reply::of(error) {
+            Reply::NotAsked(reason) => Self::NotAsked { call, reason },
+            Reply::NoAnswer(reason) => Self::NoAnswer { call, reason },
+            Reply::Refused {
+                status,
+                code,
+                request_id,
+            } => Self::Refused {
                 call,
                 status,
-                code: error.code().map(str::to_owned),
-                request_id: error.request_id().map(str::to_owned),
+                code,
+                request_id,
             },
         }
     }
@@ -131,69 +134,6 @@ impl KmsError {
     pub(crate) fn of_keyring(&self, keyring: &str) -> KeyringError {
         KeyringError::of_kind(self.kind(), keyring.to_owned(), self.to_string())
     }
-}
-
-/// Whether a service that answers so is busy or broken, and may do better later.
-pub(crate) fn may_pass(status: u16, code: Option<&str>) -> bool {
-    let parts = ["Throttl", "Timeout", "Internal", "Unavailable"];
-    let is_busy = |code: &str| {
-        let limits = [
-            "LimitExceededException",
-            "RequestLimitExceeded",
-            "TooManyRequestsException",
-            "SlowDown",
-        ];
-        parts.iter().any(|part| code.contains(part)) || limits.contains(&code)
-    };
-    status >= 500 || code.is_none_or(is_busy)
-}
-
-/// Why a service did not reply.
-pub(crate) enum NoReply {
-    NotAsked(String),
-    NoAnswer(String),
-}
-
-/// The status of an answer that is an error, or why there is no answer.
-pub(crate) fn answered<E: Error + 'static>(
-    error: &SdkError<E, HttpResponse>,
-) -> Result<u16, NoReply> {
-    let no_answer = |reason: &str| Err(NoReply::NoAnswer(reason.to_owned()));
-    match error {
-        SdkError::ServiceError(error) => Ok(error.raw().status().as_u16()),
-        SdkError::TimeoutError(_) => no_answer("the time allowed is over"),
-        SdkError::ResponseError(_) => no_answer("it cannot be read as one of the service"),
-        SdkError::ConstructionFailure(_) => Err(NoReply::NotAsked(causes(error))),
-        other if lacks_credentials(other) => Err(NoReply::NotAsked(causes(other))),
-        other => Err(NoReply::NoAnswer(causes(other))),
-    }
-}
-
-/// Whether there are no credentials, rather than nobody who gives them now.
-fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|error| {
-        matches!(
-            error.downcast_ref(),
-            Some(
-                CredentialsError::CredentialsNotLoaded(_)
-                    | CredentialsError::InvalidConfiguration(_)
-            )
-        )
-    })
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |error| (*error).source())
-}
-
-/// The SDK's outer errors say little; the reason is behind them, in one line.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let texts: Vec<String> = chain(error).map(ToString::to_string).collect();
-    let text = match texts.is_empty() {
-        true => error.to_string(),
-        false => texts.join(": "),
-    };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn refusal(call: &KmsCall, code: Option<&str>, request_id: Option<&str>) -> String {

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::DataKeySpec;
+use aws_sdk_kms::types::{DataKeySpec, EncryptionAlgorithmSpec};
 use envelope::EncryptionContext;
 use zeroize::Zeroizing;
 
@@ -107,14 +107,8 @@ impl KmsKey {
         context: &EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
         let key_id = Some(self.key_id.as_str());
-        decrypt(
-            &self.client,
-            key_id,
-            &self.grant_tokens,
-            ciphertext,
-            context,
-        )
-        .await
+        let request = Decryption::new(ciphertext, pairs(context));
+        decrypt(&self.client, key_id, &self.grant_tokens, request).await
     }
 
     fn call(&self, operation: &'static str) -> KmsCall {
@@ -122,18 +116,45 @@ impl KmsKey {
     }
 }
 
+/// What is to be unwrapped.
+pub(crate) struct Decryption<'a> {
+    ciphertext: &'a [u8],
+    context: Option<HashMap<String, String>>,
+    algorithm: Option<EncryptionAlgorithmSpec>,
+}
+
+impl<'a> Decryption<'a> {
+    /// Under a symmetric key.
+    pub(crate) fn new(ciphertext: &'a [u8], context: Option<HashMap<String, String>>) -> Self {
+        Self {
+            ciphertext,
+            context,
+            algorithm: None,
+        }
+    }
+
+    /// Under an asymmetric key, which binds no context.
+    pub(crate) fn by(ciphertext: &'a [u8], algorithm: EncryptionAlgorithmSpec) -> Self {
+        Self {
+            ciphertext,
+            context: None,
+            algorithm: Some(algorithm),
+        }
+    }
+}
+
 pub(crate) async fn decrypt(
     client: &Client,
     key_id: Option<&str>,
     grant_tokens: &[String],
-    ciphertext: &[u8],
-    context: &EncryptionContext,
+    request: Decryption<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
     let answer = client
         .decrypt()
         .set_key_id(key_id.map(str::to_owned))
-        .ciphertext_blob(Blob::new(ciphertext))
-        .set_encryption_context(pairs(context))
+        .ciphertext_blob(Blob::new(request.ciphertext))
+        .set_encryption_context(request.context)
+        .set_encryption_algorithm(request.algorithm)
         .set_grant_tokens(some(grant_tokens))
         .send()
         .await;

@@ -20,6 +20,7 @@ mod multi_region;
 mod multi_region_discovery;
 mod named_key;
 mod one_by_one;
+mod reply;
 mod rsa;
 mod service;
 mod strict;

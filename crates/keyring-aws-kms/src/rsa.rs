@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::arn::{Arn, key_arn};
 use crate::kms_error::KmsError;
+use crate::kms_key::Decryption;
 use crate::one_by_one::{OneByOne, Refusal, first_to_open};
 use crate::service::{Service, data_key, info_arn};
 
@@ -163,10 +164,8 @@ impl OneByOne for Rsa {
         if request.suite.is_signed() {
             return Err(Refusal::Failed(SIGNED.into()));
         }
-        let algorithm = Some(self.algorithm.clone());
-        let opened = service
-            .decrypt(&self.arn, key.ciphertext(), None, algorithm)
-            .await?;
+        let wrapped = Decryption::by(key.ciphertext(), self.algorithm.clone());
+        let opened = service.decrypt(&self.arn, wrapped).await?;
         let (found, bytes) = opened
             .split_first_chunk::<DIGEST_LENGTH>()
             .ok_or(Refusal::Failed("the unwrapped key is too short".into()))?;

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec};
+use aws_sdk_kms::types::KeyAgreementAlgorithmSpec;
 use envelope::keyring::KeyRequest;
 use envelope::{DataKey, EncryptedDataKey, EncryptionContext};
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::arn::{Arn, key_arn};
 use crate::kms_call::KmsCall;
 use crate::kms_error::KmsError;
-use crate::kms_key::{call, pairs, present, same_key, some};
+use crate::kms_key::{Decryption, call, decrypt, pairs, present, same_key, some};
 use crate::one_by_one::Refusal;
 
 /// The provider id of data keys under symmetric keys of KMS (specification, "AWS KMS Keyring").
@@ -101,36 +101,17 @@ impl Service {
         key: &EncryptedDataKey,
         request: KeyRequest<'_>,
     ) -> Result<DataKey, Refusal> {
-        let context = pairs(request.context);
-        let opened = self
-            .decrypt(key_arn, key.ciphertext(), context, None)
-            .await?;
-        data_key(opened, request)
+        let wrapped = Decryption::new(key.ciphertext(), pairs(request.context));
+        data_key(self.decrypt(key_arn, wrapped).await?, request)
     }
 
     pub(crate) async fn decrypt(
         &self,
         key_arn: &Arn,
-        ciphertext: &[u8],
-        context: Option<HashMap<String, String>>,
-        algorithm: Option<EncryptionAlgorithmSpec>,
+        request: Decryption<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
         let key_id = key_arn.to_string();
-        let answer = self
-            .client
-            .decrypt()
-            .key_id(&key_id)
-            .ciphertext_blob(Blob::new(ciphertext))
-            .set_encryption_context(context)
-            .set_encryption_algorithm(algorithm)
-            .set_grant_tokens(some(&self.grant_tokens))
-            .send()
-            .await;
-        let call = || self.call(&key_id, "Decrypt");
-        let answer = answer.map_err(|error| KmsError::new(call(), &error))?;
-        let plaintext = present(answer.plaintext, call, "Plaintext").map(Zeroizing::new)?;
-        same_key(call, answer.key_id, &key_id)?;
-        Ok(plaintext)
+        decrypt(&self.client, Some(&key_id), &self.grant_tokens, request).await
     }
 
     /// The public half of a key, with `GetPublicKey`: DER of a SubjectPublicKeyInfo.

@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::RequestId;
 use envelope::ErrorKind;
 
 use super::table_call::TableCall;
-use crate::kms_error::{KmsError, NoReply, answered, may_pass};
+use crate::kms_error::KmsError;
+use crate::reply::{Reply, may_pass};
 
 /// Why a branch key was not made, versioned or read.
 ///
@@ -166,14 +166,18 @@ impl BranchKeyError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        match answered(error) {
-            Err(NoReply::NotAsked(reason)) => Self::NotAsked { call, reason },
-            Err(NoReply::NoAnswer(reason)) => Self::NoAnswer { call, reason },
-            Ok(status) => Self::Refused {
+        match Reply::of(error) {
+            Reply::NotAsked(reason) => Self::NotAsked { call, reason },
+            Reply::NoAnswer(reason) => Self::NoAnswer { call, reason },
+            Reply::Refused {
+                status,
+                code,
+                request_id,
+            } => Self::Refused {
                 call,
                 status,
-                code: error.code().map(str::to_owned),
-                request_id: error.request_id().map(str::to_owned),
+                code,
+                request_id,
             },
         }
     }

@@ -9,8 +9,8 @@ use crate::branch_key_store::{BranchKeyError, BranchKeyVersion};
 /// Branch keys kept in memory, of one or several [`Hierarchical`](crate::Hierarchical) keyrings.
 ///
 /// A clone is the same cache. A branch key is wiped as soon as it is evicted, replaced or found to be
-/// too old and no operation uses it any more. Age is looked at when a branch key is asked for and
-/// whenever one is fetched, not by a timer.
+/// too old and no operation uses it any more. Age is looked at when a branch key is asked for, and of
+/// all of them when one is fetched, once a second at most; there is no timer.
 #[derive(Debug, Clone)]
 pub struct BranchKeyCache(ExpiringCache<CacheKey, Arc<BranchKeyVersion>, BranchKeyError>);
 
