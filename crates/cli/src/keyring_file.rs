@@ -161,16 +161,11 @@ impl fmt::Debug for KeyringFile {
 /// # Errors
 /// [`Error::Usage`] that names file, entry, field and remedy.
 pub(crate) async fn load(path: Option<&Path>) -> Result<Keys, Error> {
-    let (path, mut file) = KeyringFile::read(path)?;
-    let at = at(path);
-    let cache = file.cache.take();
-    let keys = file.open(path).await.map_err(&at)?;
+    let (path, keys, framed) = open(path).await?;
     // Each object of the S3 Encryption Client needs a data key of its own, so nothing is cached.
     let s3ec = s3ec_keys(keys.iter().filter_map(|listed| listed.key.s3ec.clone()));
     let s3ec_refusal = keys.first().and_then(ListedKey::s3ec_refusal);
     let s3ec_refusal = s3ec_refusal.map(|fault| format!("{}: {fault}", path.display()));
-    let framed = framed_keys(keys.into_iter().map(|listed| listed.key.framed)).map_err(&at)?;
-    let framed = cached(framed, cache).map_err(at)?;
     Ok(Keys::new(framed, s3ec, s3ec_refusal))
 }
 
@@ -179,15 +174,20 @@ pub(crate) async fn load(path: Option<&Path>) -> Result<Keys, Error> {
 /// # Errors
 /// As [`load`].
 pub(crate) async fn load_each(path: Option<&Path>) -> Result<Vec<ListedKey>, Error> {
+    let (_, keys, _) = open(path).await?;
+    Ok(keys)
+}
+
+/// The file, its keys one by one, and all of them as messages use them.
+async fn open(
+    path: Option<&Path>,
+) -> Result<(&Path, Vec<ListedKey>, Box<dyn MaterialsManager>), Error> {
     let (path, mut file) = KeyringFile::read(path)?;
     let cache = file.cache.take();
     let keys = file.open(path).await.map_err(at(path))?;
-    // Not used here, and wrong all the same.
     let framed = framed_keys(keys.iter().map(|listed| Arc::clone(&listed.key.framed)));
-    framed
-        .and_then(|framed| cached(framed, cache))
-        .map_err(at(path))?;
-    Ok(keys)
+    let framed = framed.and_then(|framed| cached(framed, cache));
+    Ok((path, keys, framed.map_err(at(path))?))
 }
 
 /// Uses data keys again, if the file says so.
