@@ -2,8 +2,8 @@
 //! they are framed objects under another key; and back again, as V3.
 //!
 //! ```sh
-//! cargo run --release --example migrate
-//! cargo run --release --example migrate -- --help
+//! cargo run --release -p examples --example migrate
+//! cargo run --release -p examples --example migrate -- --help
 //! ```
 
 mod bucket;

@@ -3,7 +3,7 @@
 //! Encryption Client.
 //!
 //! ```sh
-//! cargo run --release --example quickstart
+//! cargo run --release -p examples --example quickstart
 //! ```
 
 mod s3_encryption_client;
