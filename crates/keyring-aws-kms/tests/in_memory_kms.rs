@@ -18,6 +18,7 @@ use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{
     DataKeySpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeySpec, KeyState,
+    KeyUsageType,
 };
 use envelope_aws_kms::KmsError;
 use envelope_aws_kms::test_util::InMemoryKms;
@@ -167,6 +168,38 @@ async fn replicas_are_one_key() {
     let nowhere = here.in_region("ap-south-1");
     let error = kms.set_key_state(&nowhere, KeyState::Enabled).unwrap_err();
     assert!(matches!(error, KmsError::InvalidKeyId { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn clients_make_keys_and_replicas() {
+    let kms = InMemoryKms::new();
+    let client = kms.client(REGION);
+    let created = client.create_key().multi_region(true).send().await.unwrap();
+    let primary = created.key_metadata.unwrap();
+    assert_eq!(primary.multi_region, Some(true));
+    let request = client.replicate_key().key_id(primary.key_id);
+    let replica = request.replica_region(OTHER_REGION).send().await.unwrap();
+    let replica = replica.replica_key_metadata.unwrap().arn.unwrap();
+    let primary = primary.arn.unwrap();
+    assert_eq!(replica, primary.replace(REGION, OTHER_REGION));
+    let blob = encrypt(&client, &primary, "a").await;
+    let opened = decrypt(&kms.client(OTHER_REGION), Some(&replica), &blob, "a").await;
+    assert_eq!(opened, Ok((replica, b"hello".to_vec())));
+
+    let agreement = client.create_key().key_spec(KeySpec::EccNistP384);
+    let agreement = agreement.key_usage(KeyUsageType::KeyAgreement).send().await;
+    let metadata = agreement.unwrap().key_metadata.unwrap();
+    assert_eq!(metadata.key_usage, Some(KeyUsageType::KeyAgreement));
+    for refused in [
+        client.create_key().key_spec(KeySpec::EccNistP384),
+        client.create_key().key_usage(KeyUsageType::KeyAgreement),
+        client.create_key().key_spec(KeySpec::Sm2),
+    ] {
+        assert_eq!(code(refused.send().await), "ValidationException");
+    }
+    let single = client.replicate_key().key_id(metadata.key_id);
+    let single = single.replica_region(OTHER_REGION).send().await;
+    assert_eq!(code(single), "UnsupportedOperationException");
 }
 
 #[tokio::test]

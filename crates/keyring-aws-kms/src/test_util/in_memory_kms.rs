@@ -35,8 +35,8 @@ const ACCOUNT: &str = "111122223333";
 /// Keys do real AES-GCM, RSAES-OAEP and ECDH. Encryption contexts, key states, key usages, regions
 /// and KMS's limits are checked, and refused with KMS's error codes. It has the operations `Encrypt`,
 /// `Decrypt`, `ReEncrypt`, `GenerateDataKey`, `GenerateDataKeyWithoutPlaintext`, `GetPublicKey`,
-/// `DeriveSharedSecret` and `DescribeKey`. Keys are made by methods here. There are no key policies:
-/// what may be used is what [`deny`](Self::deny) left.
+/// `DeriveSharedSecret`, `DescribeKey`, `CreateKey` and `ReplicateKey`. There are no key policies: what
+/// may be used is what [`deny`](Self::deny) left.
 ///
 /// Retries and latency need the Tokio runtime; its time may be paused.
 ///
@@ -119,7 +119,7 @@ impl InMemoryKms {
     /// # Errors
     /// [`KmsError::InvalidOption`] for another kind of key, [`KmsError::Key`] without randomness.
     pub fn create_key(&self, region: &str, spec: KeySpec) -> Result<Arn, KmsError> {
-        self.create(region, random_id()?, spec)
+        self.create(region, spec, false)
     }
 
     /// Makes a key that can have replicas in other regions.
@@ -127,18 +127,24 @@ impl InMemoryKms {
     /// # Errors
     /// As [`create_key`](Self::create_key).
     pub fn create_multi_region_key(&self, region: &str, spec: KeySpec) -> Result<Arn, KmsError> {
-        self.create(region, format!("mrk-{}", random_id()?), spec)
+        self.create(region, spec, true)
     }
 
-    fn create(&self, region: &str, id: String, spec: KeySpec) -> Result<Arn, KmsError> {
+    fn create(&self, region: &str, spec: KeySpec, multi_region: bool) -> Result<Arn, KmsError> {
+        let material = KeyMaterial::generate(spec)?;
+        Ok(self.keep(region, &key_id(multi_region)?, material)?.arn)
+    }
+
+    /// The key in its region from now on.
+    fn keep(&self, region: &str, id: &str, material: KeyMaterial) -> Result<StoredKey, KmsError> {
         let arn: Arn = format!("arn:aws:kms:{region}:{}:key/{id}", self.account).parse()?;
         let key = StoredKey {
             arn: arn.clone(),
             state: KeyState::Enabled,
-            material: Arc::new(KeyMaterial::generate(spec)?),
+            material: Arc::new(material),
         };
-        self.state().keys.insert(arn.clone(), key);
-        Ok(arn)
+        self.state().keys.insert(arn, key.clone());
+        Ok(key)
     }
 
     /// Makes a replica of a multi-region key: the same key in another region.
@@ -225,6 +231,12 @@ impl HttpClient for InMemoryKms {
     ) -> SharedHttpConnector {
         connect(self.clone(), settings, components)
     }
+}
+
+/// A new key's id.
+fn key_id(multi_region: bool) -> Result<String, envelope::Error> {
+    let prefix = if multi_region { "mrk-" } else { "" };
+    Ok(format!("{prefix}{}", random_id()?))
 }
 
 fn unknown(key: &Arn) -> KmsError {

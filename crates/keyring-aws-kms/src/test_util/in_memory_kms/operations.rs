@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_kms::types::KeyState;
+use aws_sdk_kms::types::{KeySpec, KeyState};
 use envelope::random_bytes;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::request::{Request, base64, blob, context_bytes, required};
-use super::stored_key::{StoredKey, wrong_usage};
-use super::{InMemoryKms, State};
+use super::stored_key::{KeyMaterial, StoredKey, wrong_usage};
+use super::{InMemoryKms, State, key_id};
 use crate::arn::Arn;
+use crate::kms_error::KmsError;
 use crate::test_util::refusal::Refusal;
 
 const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
@@ -38,6 +39,8 @@ impl Caller<'_> {
             "GenerateDataKeyWithoutPlaintext" => self.generate_data_key(request, false),
             "GetPublicKey" => self.public_key(request),
             "DeriveSharedSecret" => self.shared_secret(request),
+            "CreateKey" => self.create_key(request),
+            "ReplicateKey" => self.replicate_key(request),
             "DescribeKey" => self.describe_key(request),
             _ => Err(Refusal::new(
                 "UnknownOperationException",
@@ -144,20 +147,44 @@ impl Caller<'_> {
         }))
     }
 
+    fn create_key(&self, request: &Request) -> Result<Value, Refusal> {
+        let spec = KeySpec::from(algorithm(&request.key_spec));
+        let material = KeyMaterial::generate(spec).map_err(|error| match error {
+            KmsError::Key(_) => Refusal::new("KMSInternalException", "the key cannot be made"),
+            _ => Refusal::invalid("the key spec must be symmetric, RSA, or a curve of NIST"),
+        })?;
+        let usage = request.key_usage.as_deref().unwrap_or("ENCRYPT_DECRYPT");
+        if usage != material.usage() {
+            return Err(Refusal::invalid(
+                "the key spec does not have this key usage",
+            ));
+        }
+        let id = key_id(request.multi_region)?;
+        let key = self.kms.keep(self.region, &id, material);
+        let key = key.map_err(|_| Refusal::invalid("the request is signed for no region"))?;
+        Ok(json!({ "KeyMetadata": metadata(&key) }))
+    }
+
+    fn replicate_key(&self, request: &Request) -> Result<Value, Refusal> {
+        let key = self.usable(&request.key_id)?;
+        let region = required(&request.replica_region, "the replica's region is missing")?;
+        let replica = self.kms.replicate(&key.arn, region).map_err(|_| {
+            Refusal::new(
+                "UnsupportedOperationException",
+                "the key is no multi-region key",
+            )
+        })?;
+        let replica = Caller {
+            kms: self.kms,
+            region,
+        }
+        .find(&replica.to_string())?;
+        Ok(json!({ "ReplicaKeyMetadata": metadata(&replica) }))
+    }
+
     fn describe_key(&self, request: &Request) -> Result<Value, Refusal> {
         let key = self.find(required(&request.key_id, "the key id is missing")?)?;
-        Ok(json!({ "KeyMetadata": {
-            "KeyId": key.arn.id(),
-            "Arn": key.arn.to_string(),
-            "AWSAccountId": key.arn.account(),
-            "Enabled": key.state == KeyState::Enabled,
-            "KeyState": key.state.as_str(),
-            "KeySpec": key.material.spec.as_str(),
-            "KeyUsage": key.material.usage(),
-            "KeyManager": "CUSTOMER",
-            "Origin": "AWS_KMS",
-            "MultiRegion": key.arn.is_multi_region(),
-        }}))
+        Ok(json!({ "KeyMetadata": metadata(&key) }))
     }
 
     /// Decrypts with the key that is named; a symmetric ciphertext names its own.
@@ -219,6 +246,21 @@ impl Caller<'_> {
             "no key of this region wrapped the ciphertext",
         ))
     }
+}
+
+fn metadata(key: &StoredKey) -> Value {
+    json!({
+        "KeyId": key.arn.id(),
+        "Arn": key.arn.to_string(),
+        "AWSAccountId": key.arn.account(),
+        "Enabled": key.state == KeyState::Enabled,
+        "KeyState": key.state.as_str(),
+        "KeySpec": key.material.spec.as_str(),
+        "KeyUsage": key.material.usage(),
+        "KeyManager": "CUSTOMER",
+        "Origin": "AWS_KMS",
+        "MultiRegion": key.arn.is_multi_region(),
+    })
 }
 
 fn algorithm(field: &Option<String>) -> &str {

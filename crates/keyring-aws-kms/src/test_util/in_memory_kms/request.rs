@@ -18,6 +18,10 @@ pub(super) struct Request {
     pub(super) encryption_context: BTreeMap<String, String>,
     pub(super) encryption_algorithm: Option<String>,
     pub(super) key_spec: Option<String>,
+    pub(super) key_usage: Option<String>,
+    #[serde(default)]
+    pub(super) multi_region: bool,
+    pub(super) replica_region: Option<String>,
     pub(super) number_of_bytes: Option<usize>,
     pub(super) source_key_id: Option<String>,
     #[serde(default)]
