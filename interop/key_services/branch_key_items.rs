@@ -4,11 +4,12 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use envelope::{EncryptionContext, Error, ErrorKind};
-use envelope_aws_kms::{Arn, BranchKeyError, BranchKeyStore, KmsConfiguration, KmsError};
+use envelope_aws_kms::{Arn, BranchKeyError, BranchKeyStore, KmsError};
 
 use crate::branch_keys::{BranchKeys, team};
 use crate::check::{check as one, refused};
-use crate::emulator::{BRANCH_KEY_TABLE, OTHER_REGION, REGION};
+use crate::emulator::{OTHER_REGION, REGION};
+use crate::key_store::{self, KeyStore};
 use crate::messages::{UNSIGNED, not_opened, opening, seal};
 
 type Item = HashMap<String, AttributeValue>;
@@ -136,7 +137,7 @@ pub(crate) async fn check(keys: &mut BranchKeys<'_>) -> Result<()> {
 
 /// All items of a branch key.
 pub(crate) async fn items(keys: &BranchKeys<'_>, id: &str) -> Result<Vec<Item>> {
-    let request = keys.kms.dynamodb().query().table_name(BRANCH_KEY_TABLE);
+    let request = keys.kms.dynamodb().query().table_name(key_store::TABLE);
     let found = request
         .key_condition_expression("#id = :id")
         .expression_attribute_names("#id", "branch-key-id")
@@ -148,7 +149,7 @@ pub(crate) async fn items(keys: &BranchKeys<'_>, id: &str) -> Result<Vec<Item>> 
 }
 
 async fn put(keys: &BranchKeys<'_>, item: &Item) -> Result<()> {
-    let request = keys.kms.dynamodb().put_item().table_name(BRANCH_KEY_TABLE);
+    let request = keys.kms.dynamodb().put_item().table_name(key_store::TABLE);
     request.set_item(Some(item.clone())).send().await?;
     Ok(())
 }
@@ -219,7 +220,7 @@ async fn writes_nothing(
     let error = keys.store.create_version(id).await.err();
     let text = branch_key_error(error, id)?;
     ensure!(text.contains(part), "no {part:?} in: {text}");
-    let description = description.to_json(keys.kms);
+    let description = description.to_json(keys.kms)?;
     let answer = keys.peer.seal(&description, UNSIGNED, &context).await?;
     refused(answer, &[alteration.peer_part])?;
     let answer = keys.peer_versions(id).await?;
@@ -249,7 +250,7 @@ async fn reads_nothing(
             alteration.part,
         ];
         not_opened(&*keyring, message, &opening(), kind, &parts).await?;
-        let description = description.to_json(keys.kms);
+        let description = description.to_json(keys.kms)?;
         let answer = keys.peer.opens(&description, message, UNSIGNED, &context);
         refused(answer.await?, &[alteration.peer_part])?;
     }
@@ -307,7 +308,7 @@ async fn missing(keys: &mut BranchKeys<'_>) -> Result<String> {
     );
     let answer = keys.peer_versions("nobody").await?;
     refused(answer, &["No item found for corresponding branch key"])?;
-    let configuration = KmsConfiguration::Key(keys.key.clone());
+    let configuration = keys.description.configuration.clone();
     let (dynamodb, kms) = (keys.kms.dynamodb(), keys.kms.kms(REGION));
     let store = BranchKeyStore::new(dynamodb, kms, "no-table", configuration)?;
     let error = store.active("nobody").await.err();
@@ -328,11 +329,7 @@ async fn missing(keys: &mut BranchKeys<'_>) -> Result<String> {
 async fn discovery(keys: &mut BranchKeys<'_>) -> Result<String> {
     let none = EncryptionContext::default();
     let id = keys.store.create_key(None, &none).await?;
-    let (dynamodb, kms) = (keys.kms.dynamodb(), keys.kms.kms(REGION));
-    let name = keys.store.logical_name();
-    let discovery = KmsConfiguration::Discovery;
-    let store = BranchKeyStore::new(dynamodb, kms, BRANCH_KEY_TABLE, discovery)?;
-    let store = store.with_logical_name(name)?;
+    let store = KeyStore::discovery(REGION).open(keys.kms)?;
     let (ours, theirs) = (keys.store.active(&id).await?, store.active(&id).await?);
     ensure!(ours.version() == theirs.version(), "another version");
     let error = store.create_version(&id).await.err();

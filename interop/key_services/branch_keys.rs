@@ -1,12 +1,13 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use envelope::{EncryptionContext, ErrorKind};
-use envelope_aws_kms::{Arn, BranchKeyStore};
+use envelope_aws_kms::BranchKeyStore;
 use serde_json::{Value, json};
 
 use crate::check::{check as one, refused};
 use crate::emulator::{Emulator, REGION};
 use crate::exchange::{self, Exchange};
-use crate::key_description::{KeyDescription, store_to_json};
+use crate::key_description::KeyDescription;
+use crate::key_store::KeyStore;
 use crate::messages::{UNSIGNED, not_opened, opening, opens, seal};
 use crate::peer::{Peer, pairs};
 use crate::{branch_key_items, branch_key_races};
@@ -24,22 +25,15 @@ const PARTIES: [Party; 2] = [Party::Ours, Party::Python];
 pub(crate) struct BranchKeys<'a> {
     pub(crate) kms: &'a Emulator,
     pub(crate) peer: &'a mut Peer,
-    /// Wraps the branch keys.
-    pub(crate) key: Arn,
+    pub(crate) description: KeyStore,
     pub(crate) store: BranchKeyStore,
 }
 
 /// Each side uses branch keys that the other made.
 pub(crate) async fn check(kms: &Emulator, peer: &mut Peer) -> Result<()> {
     let key = kms.symmetric_key(REGION).await?;
-    let store = kms.branch_key_store(&key)?;
-    store.create_table().await?;
-    let mut keys = BranchKeys {
-        kms,
-        peer,
-        key,
-        store,
-    };
+    let mut keys = BranchKeys::new(kms, peer, KeyStore::under(&key))?;
+    keys.store.create_table().await?;
     one(
         kms.name,
         "branch keys: made and versioned by either side",
@@ -64,16 +58,56 @@ pub(crate) async fn check(kms: &Emulator, peer: &mut Peer) -> Result<()> {
     branch_key_races::check(&mut keys).await
 }
 
+/// Where a branch key is under a multi-region key, each side reads it in the other region, and without
+/// being told the key.
+pub(crate) async fn check_regions(kms: &Emulator, peer: &mut Peer) -> Result<()> {
+    let (primary, replica) = kms.replicated_key().await?;
+    let mut exchanges = Vec::new();
+    for party in PARTIES {
+        for (here, there) in [(&primary, &replica), (&replica, &primary)] {
+            let none = EncryptionContext::default();
+            let store = KeyStore::under_replicas_of(here);
+            let mut keys = BranchKeys::new(kms, &mut *peer, store)?;
+            let id = keys.create(party, None, &none).await?;
+            keys.version(party, &id).await?;
+            let of = |store| KeyDescription::Hierarchical {
+                store,
+                branch_key: Some(id.clone()),
+            };
+            exchanges.push(Exchange::new(
+                || of(KeyStore::under_replicas_of(here)),
+                [
+                    of(KeyStore::under(here)),
+                    of(KeyStore::under_replicas_of(there)),
+                    of(KeyStore::discovery(here.region())),
+                    of(KeyStore::multi_region_discovery(there.region())),
+                ],
+            ));
+        }
+    }
+    exchange::check(kms, peer, "branch keys of two regions", &exchanges).await
+}
+
 /// What a branch key is for.
 pub(crate) fn team() -> Result<EncryptionContext> {
     Ok(EncryptionContext::new([("team", "Größe"), ("stage", "1")])?)
 }
 
-impl BranchKeys<'_> {
+impl<'a> BranchKeys<'a> {
+    fn new(kms: &'a Emulator, peer: &'a mut Peer, description: KeyStore) -> Result<Self> {
+        let store = description.open(kms)?;
+        Ok(Self {
+            kms,
+            peer,
+            description,
+            store,
+        })
+    }
+
     /// The keyrings of this branch key.
     pub(crate) fn one(&self, id: &str) -> KeyDescription {
         KeyDescription::Hierarchical {
-            key: self.key.clone(),
+            store: self.description.clone(),
             branch_key: Some(id.to_owned()),
         }
     }
@@ -103,7 +137,7 @@ impl BranchKeys<'_> {
         let created = self
             .peer
             .ask(json!({
-                "command": "create_branch_key", "store": store_to_json(&self.key),
+                "command": "create_branch_key", "store": self.description.to_json()?,
                 "branch_key_id": id, "context": context,
             }))
             .await?;
@@ -131,7 +165,7 @@ impl BranchKeys<'_> {
         let versioned = self
             .peer
             .ask(json!({
-                "command": "version_branch_key", "store": store_to_json(&self.key),
+                "command": "version_branch_key", "store": self.description.to_json()?,
                 "branch_key_id": id,
             }))
             .await?;
@@ -145,7 +179,7 @@ impl BranchKeys<'_> {
         context: &EncryptionContext,
     ) -> Result<[Vec<u8>; 2]> {
         let ours = seal(&*keys.keyring(self.kms)?, UNSIGNED, context).await?;
-        let theirs = keys.to_json(self.kms);
+        let theirs = keys.to_json(self.kms)?;
         let theirs = self.peer.seal(&theirs, UNSIGNED, context).await?;
         Ok([ours, theirs.map_err(anyhow::Error::msg)?])
     }
@@ -158,7 +192,7 @@ impl BranchKeys<'_> {
         context: &EncryptionContext,
     ) -> Result<()> {
         let keyring = keys.keyring(self.kms)?;
-        let description = keys.to_json(self.kms);
+        let description = keys.to_json(self.kms)?;
         for message in messages {
             opens(&*keyring, message, UNSIGNED, context).await?;
             let opened = self.peer.opens(&description, message, UNSIGNED, context);
@@ -213,7 +247,7 @@ async fn versions(keys: &mut BranchKeys<'_>) -> Result<String> {
 /// Chosen by the encryption context, on both sides.
 async fn tenants(keys: &mut BranchKeys<'_>) -> Result<String> {
     let per_tenant = KeyDescription::Hierarchical {
-        key: keys.key.clone(),
+        store: keys.description.clone(),
         branch_key: None,
     };
     for (tenant, maker) in [("acme", Party::Ours), ("globex", Party::Python)] {
@@ -228,7 +262,7 @@ async fn tenants(keys: &mut BranchKeys<'_>) -> Result<String> {
             let keyring = other.keyring(keys.kms)?;
             let parts = ["skipped: another branch key"];
             not_opened(&*keyring, message, &opening(), kind, &parts).await?;
-            let other = other.to_json(keys.kms);
+            let other = other.to_json(keys.kms)?;
             let answer = keys.peer.opens(&other, message, UNSIGNED, &context).await?;
             refused(answer, &["No Encrypted Data Keys found to match"])?;
         }
@@ -239,7 +273,7 @@ async fn tenants(keys: &mut BranchKeys<'_>) -> Result<String> {
     ensure!(error.kind() == ErrorKind::InvalidRequest, "{error:?}");
     let parts = ["the encryption context has no \"tenant\", which names the branch key"];
     let text = refused(Err::<(), _>(error), &parts)?;
-    let per_tenant = per_tenant.to_json(keys.kms);
+    let per_tenant = per_tenant.to_json(keys.kms)?;
     let answer = keys.peer.seal(&per_tenant, UNSIGNED, &nobody).await?;
     refused(answer, &["tenant"])?;
     Ok(text)

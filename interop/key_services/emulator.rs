@@ -2,7 +2,7 @@ use anyhow::{Context, Result};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_types::SdkConfig;
-use envelope_aws_kms::{Arn, BranchKeyStore, ClientSupplier, DiscoveryFilter, KmsConfiguration};
+use envelope_aws_kms::{Arn, ClientSupplier, DiscoveryFilter};
 
 use crate::moto_server::{KEY_ID, SECRET};
 
@@ -10,11 +10,6 @@ use crate::moto_server::{KEY_ID, SECRET};
 pub(crate) const REGION: &str = "eu-west-1";
 /// The region of the others.
 pub(crate) const OTHER_REGION: &str = "us-east-1";
-
-/// The table of branch keys.
-pub(crate) const BRANCH_KEY_TABLE: &str = "branch-keys-restored";
-/// What they are bound to: the table was once called so.
-pub(crate) const BRANCH_KEY_STORE: &str = "branch-keys";
 
 /// A server that acts as KMS and DynamoDB of every region.
 pub(crate) struct Emulator {
@@ -44,14 +39,6 @@ impl Emulator {
         aws_sdk_dynamodb::Client::new(&self.config(REGION))
     }
 
-    /// Branch keys under this key, in the one table.
-    pub(crate) fn branch_key_store(&self, key: &Arn) -> Result<BranchKeyStore> {
-        let configuration = KmsConfiguration::Key(key.clone());
-        let (dynamodb, kms) = (self.dynamodb(), self.kms(REGION));
-        let store = BranchKeyStore::new(dynamodb, kms, BRANCH_KEY_TABLE, configuration)?;
-        Ok(store.with_logical_name(BRANCH_KEY_STORE)?)
-    }
-
     pub(crate) fn supplier(&self) -> ClientSupplier {
         ClientSupplier::from_config(&self.config(REGION))
     }
@@ -71,13 +58,35 @@ impl Emulator {
         self.key(region, KeySpec::SymmetricDefault, true).await
     }
 
-    /// A new key for encryption.
+    /// A multi-region key and its replica.
+    pub(crate) async fn replicated_key(&self) -> Result<(Arn, Arn)> {
+        let primary = self.multi_region_key(REGION).await?;
+        let request = self.kms(REGION).replicate_key().key_id(primary.to_string());
+        request.replica_region(OTHER_REGION).send().await?;
+        let replica = primary.in_region(OTHER_REGION);
+        Ok((primary, replica))
+    }
+
+    /// A new key: one on a curve is for key agreement, any other for encryption.
     pub(crate) async fn key(&self, region: &str, spec: KeySpec, multi_region: bool) -> Result<Arn> {
+        let usage = match spec {
+            KeySpec::EccNistP256 | KeySpec::EccNistP384 | KeySpec::EccNistP521 => {
+                KeyUsageType::KeyAgreement
+            }
+            _ => KeyUsageType::EncryptDecrypt,
+        };
         let request = self.kms(region).create_key().key_spec(spec);
-        let request = request.key_usage(KeyUsageType::EncryptDecrypt);
+        let request = request.key_usage(usage);
         let created = request.multi_region(multi_region).send().await?;
         let metadata = created.key_metadata.context("no metadata")?;
         Ok(metadata.arn.context("the new key has no ARN")?.parse()?)
+    }
+
+    /// DER of the public half of a key.
+    pub(crate) async fn public_key(&self, key: &Arn) -> Result<Vec<u8>> {
+        let request = self.kms(key.region()).get_public_key();
+        let public_key = request.key_id(key.to_string()).send().await?.public_key;
+        Ok(public_key.context("no public key")?.into_inner())
     }
 
     /// A new name for the key.

@@ -1,9 +1,10 @@
 use anyhow::{Context, Result, anyhow, ensure};
-use envelope::{AlgorithmSuite, EncryptionContext, Error, ErrorKind};
+use aws_sdk_kms::types::KeySpec;
+use envelope::{AlgorithmSuite, EncryptionContext, Error, ErrorKind, RsaPadding};
 
 use crate::check::{check as one, refused};
 use crate::emulator::{Emulator, OTHER_REGION, REGION};
-use crate::key_description::KeyDescription;
+use crate::key_description::{AgreementKey, KeyDescription};
 use crate::messages::{UNSIGNED, not_opened, opening, opens, seal};
 use crate::peer::Peer;
 
@@ -67,6 +68,88 @@ pub(crate) async fn symmetric(kms: &Emulator) -> Result<Vec<Exchange>> {
             ],
         ),
     ])
+}
+
+/// Replicas, each of which opens what the other wrote.
+pub(crate) async fn replicas(kms: &Emulator) -> Result<Vec<Exchange>> {
+    let (primary, replica) = kms.replicated_key().await?;
+    let directions = [
+        (&primary, &replica, OTHER_REGION),
+        (&replica, &primary, REGION),
+    ];
+    let exchanges = directions.map(|(from, to, there)| {
+        Exchange::new(
+            || KeyDescription::MultiRegion(from.clone()),
+            [
+                KeyDescription::MultiRegion(to.clone()),
+                KeyDescription::MultiRegionDiscovery(there),
+                KeyDescription::MultiRegionDiscoveryMulti([OTHER_REGION, REGION]),
+            ],
+        )
+    });
+    let mut exchanges = Vec::from(exchanges);
+    // Beside a key of one region, and read as any other key in its own region.
+    let other = kms.symmetric_key(OTHER_REGION).await?;
+    exchanges.push(Exchange::new(
+        || KeyDescription::MultiRegionMulti([primary.clone(), other.clone()]),
+        [
+            KeyDescription::Strict(primary.clone()),
+            KeyDescription::Strict(other.clone()),
+            KeyDescription::MultiRegion(replica.clone()),
+            KeyDescription::Discovery(REGION),
+        ],
+    ));
+    Ok(exchanges)
+}
+
+/// Two lengths with both paddings.
+pub(crate) async fn rsa_keys(kms: &Emulator) -> Result<Vec<Exchange>> {
+    let mut exchanges = Vec::new();
+    for spec in [KeySpec::Rsa2048, KeySpec::Rsa4096] {
+        let key = kms.key(REGION, spec, false).await?;
+        let public_key = kms.public_key(&key).await?;
+        for padding in [RsaPadding::OaepSha1, RsaPadding::OaepSha256] {
+            let description = || KeyDescription::Rsa {
+                key: key.clone(),
+                padding,
+                public_key: public_key.clone(),
+            };
+            exchanges.push(Exchange::new(description, []));
+        }
+    }
+    Ok(exchanges)
+}
+
+/// Two parties for each curve, whose private keys are in KMS: each is sender, and each opens with what
+/// it writes with; the recipient opens from any sender, too.
+pub(crate) async fn key_agreement(kms: &Emulator) -> Result<Vec<Exchange>> {
+    let mut exchanges = Vec::new();
+    for (spec, curve) in [
+        (KeySpec::EccNistP256, "ECC_NIST_P256"),
+        (KeySpec::EccNistP384, "ECC_NIST_P384"),
+        (KeySpec::EccNistP521, "ECC_NIST_P521"),
+    ] {
+        let [one, other] = [
+            AgreementKey::create(kms, spec.clone(), curve).await?,
+            AgreementKey::create(kms, spec, curve).await?,
+        ];
+        for (mine, theirs) in [(&one, &other), (&other, &one)] {
+            exchanges.push(Exchange::new(
+                || KeyDescription::Ecdh {
+                    mine: mine.clone(),
+                    theirs: theirs.clone(),
+                },
+                [
+                    KeyDescription::Ecdh {
+                        mine: theirs.clone(),
+                        theirs: mine.clone(),
+                    },
+                    KeyDescription::EcdhDiscovery(theirs.clone()),
+                ],
+            ));
+        }
+    }
+    Ok(exchanges)
 }
 
 /// None, beyond ASCII, and several pairs.
@@ -168,7 +251,7 @@ async fn peer_reads(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> 
         let message = seal(&*exchange.writer.keyring(kms)?, suite, &context).await?;
         counts.messages += 1;
         for reader in &exchange.readers {
-            let reader = reader.to_json(kms);
+            let reader = reader.to_json(kms)?;
             let opened = peer.opens(&reader, &message, suite, &context).await?;
             opened.map_err(|refusal| anyhow!("{suite}, {reader}: {refusal}"))?;
             counts.readings += 1;
@@ -180,7 +263,7 @@ async fn peer_reads(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> 
 async fn peer_writes(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<Counts> {
     let mut counts = Counts::default();
     for (exchange, suite, context) in cases(exchanges)? {
-        let writer = exchange.writer.to_json(kms);
+        let writer = exchange.writer.to_json(kms)?;
         let message = peer.seal(&writer, suite, &context).await?;
         let message = message.map_err(|refusal| anyhow!("{suite}, {writer}: {refusal}"))?;
         counts.messages += 1;
@@ -198,7 +281,7 @@ async fn other_contexts(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange])
     let mut refusals = 0;
     for exchange in exchanges {
         let keyring = exchange.writer.keyring(kms)?;
-        let description = exchange.writer.to_json(kms);
+        let description = exchange.writer.to_json(kms)?;
         let ours = seal(&*keyring, UNSIGNED, &written).await?;
         let theirs = peer.seal(&description, UNSIGNED, &written).await?;
         let theirs = theirs.map_err(anyhow::Error::msg)?;
@@ -213,6 +296,7 @@ async fn other_contexts(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange])
             let part = match exchange.writer {
                 KeyDescription::Rsa { .. } => "wrapped under another encryption context",
                 KeyDescription::Hierarchical { .. } => "another encryption context, or tampered",
+                KeyDescription::Ecdh { .. } => "the key commitment differs",
                 _ => "InvalidCiphertextException: wrapped under another encryption context",
             };
             let kind = ErrorKind::NotAuthentic;
@@ -225,6 +309,7 @@ async fn other_contexts(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange])
             let part = match exchange.writer {
                 KeyDescription::Rsa { .. } => "context digest does not match",
                 KeyDescription::Hierarchical { .. } => "AwsCryptographicPrimitives",
+                KeyDescription::Ecdh { .. } => "ommitment",
                 // Of an error of KMS it says no more.
                 _ => "ComAmazonawsKms",
             };

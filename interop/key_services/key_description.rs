@@ -2,16 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use aws_sdk_kms::types::KeySpec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use envelope::{AlgorithmSuite, Keyring, RsaPadding, RsaPublicKey};
+use envelope::{AlgorithmSuite, EcPublicKey, Keyring, RsaPadding, RsaPublicKey};
 use envelope_aws_kms::{
-    Arn, BranchKeyIdSupplier, Discovery, Hierarchical, MultiRegion, MultiRegionDiscovery, Rsa,
-    Strict,
+    Arn, BranchKeyIdSupplier, Discovery, Ecdh, Hierarchical, MultiRegion, MultiRegionDiscovery,
+    Rsa, Strict,
 };
 use serde_json::{Value, json};
 
-use crate::emulator::{BRANCH_KEY_STORE, BRANCH_KEY_TABLE, Emulator};
+use crate::emulator::{Emulator, REGION};
+use crate::key_store::KeyStore;
 
 /// How long a branch key is kept: each keyring of the exchange is a new one.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -31,7 +33,7 @@ pub(crate) enum KeyDescription {
     MultiRegionDiscoveryMulti([&'static str; 2]),
     /// The branch key with this id, or the one that the tenant in the encryption context is called.
     Hierarchical {
-        key: Arn,
+        store: KeyStore,
         branch_key: Option<String>,
     },
     Rsa {
@@ -40,6 +42,35 @@ pub(crate) enum KeyDescription {
         /// DER of a SubjectPublicKeyInfo.
         public_key: Vec<u8>,
     },
+    /// The private key of one party and the public key of the other.
+    Ecdh {
+        mine: AgreementKey,
+        theirs: AgreementKey,
+    },
+    /// What anybody encrypted to this key.
+    EcdhDiscovery(AgreementKey),
+}
+
+/// A key of KMS for key agreement.
+#[derive(Clone)]
+pub(crate) struct AgreementKey {
+    arn: Arn,
+    curve: &'static str,
+    /// DER of a SubjectPublicKeyInfo.
+    public_key: Vec<u8>,
+}
+
+impl AgreementKey {
+    /// A new key; the curve is called as the peer calls it.
+    pub(crate) async fn create(kms: &Emulator, spec: KeySpec, curve: &'static str) -> Result<Self> {
+        let arn = kms.key(REGION, spec, false).await?;
+        let public_key = kms.public_key(&arn).await?;
+        Ok(Self {
+            arn,
+            curve,
+            public_key,
+        })
+    }
 }
 
 impl KeyDescription {
@@ -71,12 +102,12 @@ impl KeyDescription {
             Self::MultiRegionDiscoveryMulti(regions) => {
                 Arc::new(MultiRegionDiscovery::multi(&supplier, regions, &filter)?)
             }
-            Self::Hierarchical { key, branch_key } => {
+            Self::Hierarchical { store, branch_key } => {
                 let supplier = match branch_key {
                     Some(id) => BranchKeyIdSupplier::fixed(id),
                     None => BranchKeyIdSupplier::value_of("tenant"),
                 };
-                let store = kms.branch_key_store(key)?;
+                let store = store.open(kms)?;
                 Arc::new(Hierarchical::new(store, supplier, LIFETIME)?)
             }
             Self::Rsa {
@@ -87,11 +118,22 @@ impl KeyDescription {
                 let keyring = Rsa::new(client(key), key.to_string(), *padding)?;
                 Arc::new(keyring.with_public_key(RsaPublicKey::from_der(public_key)?))
             }
+            Self::Ecdh { mine, theirs } => Arc::new(Ecdh::between(
+                client(&mine.arn),
+                mine.arn.to_string(),
+                EcPublicKey::from_der(&mine.public_key)?,
+                EcPublicKey::from_der(&theirs.public_key)?,
+            )?),
+            Self::EcdhDiscovery(mine) => Arc::new(Ecdh::discovery(
+                client(&mine.arn),
+                mine.arn.to_string(),
+                EcPublicKey::from_der(&mine.public_key)?,
+            )?),
         })
     }
 
     /// What the peer makes the same keyring from.
-    pub(crate) fn to_json(&self, kms: &Emulator) -> Value {
+    pub(crate) fn to_json(&self, kms: &Emulator) -> Result<Value> {
         let key = |kind: &str, key: &Arn| json!({"type": kind, "key": key.to_string()});
         let multi = |kind: &str, [generator, child]: &[Arn; 2]| {
             json!({
@@ -100,7 +142,7 @@ impl KeyDescription {
             })
         };
         let discovery = |kind: &str, regions: &[&str]| json!({"type": kind, "regions": regions, "account": kms.account});
-        match self {
+        Ok(match self {
             Self::Strict(arn) => key("strict", arn),
             Self::MultiRegion(arn) => key("multi-region", arn),
             Self::Multi(keys) => multi("multi", keys),
@@ -111,8 +153,8 @@ impl KeyDescription {
             Self::MultiRegionDiscoveryMulti(regions) => {
                 discovery("multi-region-discovery-multi", regions)
             }
-            Self::Hierarchical { key, branch_key } => json!({
-                "type": "hierarchical", "store": store_to_json(key), "branch_key_id": branch_key,
+            Self::Hierarchical { store, branch_key } => json!({
+                "type": "hierarchical", "store": store.to_json()?, "branch_key_id": branch_key,
             }),
             Self::Rsa {
                 key,
@@ -122,18 +164,19 @@ impl KeyDescription {
                 "type": "rsa", "key": key.to_string(), "padding": padding.to_string(),
                 "public_key": STANDARD.encode(public_key),
             }),
-        }
+            Self::Ecdh { mine, theirs } => json!({
+                "type": "ecdh", "key": mine.arn.to_string(), "curve": mine.curve,
+                "mine": STANDARD.encode(&mine.public_key),
+                "theirs": STANDARD.encode(&theirs.public_key),
+            }),
+            Self::EcdhDiscovery(mine) => json!({
+                "type": "ecdh-discovery", "key": mine.arn.to_string(), "curve": mine.curve,
+            }),
+        })
     }
 
     /// The suites that it wraps data keys for.
     pub(crate) fn serves(&self, suite: AlgorithmSuite) -> bool {
         !matches!(self, Self::Rsa { .. }) || !suite.is_signed()
     }
-}
-
-/// What the peer makes the store of branch keys from.
-pub(crate) fn store_to_json(key: &Arn) -> Value {
-    json!({
-        "table": BRANCH_KEY_TABLE, "logical_name": BRANCH_KEY_STORE, "kms_arn": key.to_string(),
-    })
 }

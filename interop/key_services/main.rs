@@ -9,9 +9,12 @@ mod cached;
 mod check;
 mod emulator;
 mod exchange;
+mod in_memory;
+mod in_memory_server;
 #[path = "../json_peer.rs"]
 mod json_peer;
 mod key_description;
+mod key_store;
 mod messages;
 mod ministack;
 mod moto;
@@ -34,7 +37,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 /// Every service, in the order of the run.
-const SERVICES: [&str; 3] = ["openbao", "moto", "ministack"];
+const SERVICES: [&str; 4] = ["openbao", "moto", "ministack", "in-memory"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -61,6 +64,7 @@ async fn check_service(service: &str, tools: &Path) -> Result<()> {
         "openbao" => openbao::check(tools).await,
         "moto" => moto::check(tools).await,
         "ministack" => ministack::check(tools).await,
+        "in-memory" => in_memory::check(tools).await,
         other => bail!("no service {other:?}"),
     }
 }

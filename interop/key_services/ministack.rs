@@ -14,9 +14,9 @@ use object_store::{ClientOptions, Extensions, GetOptions, ObjectStore, PutOption
 use tokio::process::Command;
 
 use crate::check::{check as one, left_out, refused};
-use crate::emulator::{BRANCH_KEY_TABLE, Emulator, OTHER_REGION, REGION};
-use crate::exchange::{self, Exchange};
-use crate::key_description::KeyDescription;
+use crate::emulator::{Emulator, OTHER_REGION, REGION};
+use crate::exchange;
+use crate::key_store::{self, KeyStore};
 use crate::messages::{
     PLAINTEXT, UNSIGNED, flipped, not_opened, not_unwrapped, opening, opens, seal, wrap,
 };
@@ -46,8 +46,8 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     let server = Server::start(NAME, command, folder.path(), &ready, &client).await?;
     let mut peer = Peer::start(tools, &kms.endpoint).await?;
     let mut exchanges = exchange::symmetric(&kms).await?;
-    exchanges.extend(replicas(&kms).await?);
-    exchanges.extend(rsa_keys(&kms).await?);
+    exchanges.extend(exchange::replicas(&kms).await?);
+    exchanges.extend(exchange::rsa_keys(&kms).await?);
     exchange::check(&kms, &mut peer, "KMS keys", &exchanges).await?;
     peer.stop().await?;
     program::check_ministack(&kms).await?;
@@ -83,73 +83,6 @@ fn strict(kms: &Emulator, key: &Arn) -> Result<Strict> {
 
 fn context() -> Result<EncryptionContext> {
     Ok(EncryptionContext::new([("tenant", "acme")])?)
-}
-
-/// A multi-region key and its replica.
-async fn replicated(kms: &Emulator) -> Result<(Arn, Arn)> {
-    let primary = kms.multi_region_key(REGION).await?;
-    let request = kms.kms(REGION).replicate_key().key_id(primary.to_string());
-    request.replica_region(OTHER_REGION).send().await?;
-    let replica = primary.in_region(OTHER_REGION);
-    Ok((primary, replica))
-}
-
-/// Replicas, each of which opens what the other wrote.
-async fn replicas(kms: &Emulator) -> Result<Vec<Exchange>> {
-    let (primary, replica) = replicated(kms).await?;
-    let directions = [
-        (&primary, &replica, OTHER_REGION),
-        (&replica, &primary, REGION),
-    ];
-    let exchanges = directions.map(|(from, to, there)| {
-        Exchange::new(
-            || KeyDescription::MultiRegion(from.clone()),
-            [
-                KeyDescription::MultiRegion(to.clone()),
-                KeyDescription::MultiRegionDiscovery(there),
-                KeyDescription::MultiRegionDiscoveryMulti([OTHER_REGION, REGION]),
-            ],
-        )
-    });
-    let mut exchanges = Vec::from(exchanges);
-    // Beside a key of one region, and read as any other key in its own region.
-    let other = kms.symmetric_key(OTHER_REGION).await?;
-    exchanges.push(Exchange::new(
-        || KeyDescription::MultiRegionMulti([primary.clone(), other.clone()]),
-        [
-            KeyDescription::Strict(primary.clone()),
-            KeyDescription::Strict(other.clone()),
-            KeyDescription::MultiRegion(replica.clone()),
-            KeyDescription::Discovery(REGION),
-        ],
-    ));
-    Ok(exchanges)
-}
-
-/// The key, and DER of its public half.
-async fn rsa_key(kms: &Emulator, spec: KeySpec) -> Result<(Arn, Vec<u8>)> {
-    let key = kms.key(REGION, spec, false).await?;
-    let request = kms.kms(REGION).get_public_key().key_id(key.to_string());
-    let public_key = request.send().await?.public_key;
-    let public_key = public_key.context("no public key")?;
-    Ok((key, public_key.into_inner()))
-}
-
-/// Two lengths with both paddings.
-async fn rsa_keys(kms: &Emulator) -> Result<Vec<Exchange>> {
-    let mut exchanges = Vec::new();
-    for spec in [KeySpec::Rsa2048, KeySpec::Rsa4096] {
-        let (key, public_key) = rsa_key(kms, spec).await?;
-        for padding in [RsaPadding::OaepSha1, RsaPadding::OaepSha256] {
-            let description = || KeyDescription::Rsa {
-                key: key.clone(),
-                padding,
-                public_key: public_key.clone(),
-            };
-            exchanges.push(Exchange::new(description, []));
-        }
-    }
-    Ok(exchanges)
 }
 
 /// Refused both ways, until it is enabled again.
@@ -200,7 +133,7 @@ async fn unusable(keyring: &Strict, message: &[u8], part: &str) -> Result<String
 
 /// A replica that is not there, and keyrings that do not look for one.
 async fn no_replica(kms: &Emulator) -> Result<String> {
-    let (primary, replica) = replicated(kms).await?;
+    let (primary, replica) = kms.replicated_key().await?;
     let message = seal(&strict(kms, &primary)?, UNSIGNED, &context()?).await?;
     let kind = ErrorKind::NoKey;
     let skipped = ["skipped: another key"];
@@ -222,7 +155,7 @@ async fn no_replica(kms: &Emulator) -> Result<String> {
 }
 
 async fn rsa(kms: &Emulator) -> Result<String> {
-    let (key, _) = rsa_key(kms, KeySpec::Rsa2048).await?;
+    let key = kms.key(REGION, KeySpec::Rsa2048, false).await?;
     let client = || kms.kms(REGION);
     let public_key = || Rsa::fetch_public_key(client(), key.to_string(), &[]);
     let padding = RsaPadding::OaepSha256;
@@ -248,7 +181,7 @@ async fn rsa(kms: &Emulator) -> Result<String> {
 }
 
 async fn unfit_key(kms: &Emulator) -> Result<String> {
-    let (key, _) = rsa_key(kms, KeySpec::Rsa2048).await?;
+    let key = kms.key(REGION, KeySpec::Rsa2048, false).await?;
     let error = seal(&strict(kms, &key)?, UNSIGNED, &context()?).await.err();
     let error = error.context("it was written")?;
     ensure!(error.kind() == ErrorKind::InvalidRequest, "{error:?}");
@@ -319,7 +252,7 @@ async fn s3_object(kms: &Emulator) -> Result<String> {
 
 /// Where a key cannot be made, nothing of it is written.
 async fn no_branch_key(kms: &Emulator) -> Result<String> {
-    let store = kms.branch_key_store(&kms.symmetric_key(REGION).await?)?;
+    let store = KeyStore::under(&kms.symmetric_key(REGION).await?).open(kms)?;
     store.create_table().await?;
     let error = store.create_key(Some("acme"), &context()?).await.err();
     let text = match &error {
@@ -329,7 +262,7 @@ async fn no_branch_key(kms: &Emulator) -> Result<String> {
         )?,
         _ => bail!("{error:?}"),
     };
-    let scan = kms.dynamodb().scan().table_name(BRANCH_KEY_TABLE);
+    let scan = kms.dynamodb().scan().table_name(key_store::TABLE);
     let items = scan.send().await?.count;
     ensure!(items == 0, "{items} items were written");
     Ok(text)

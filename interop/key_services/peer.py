@@ -15,7 +15,12 @@ from aws_cryptographic_material_providers.keystore.client import KeyStore
 from aws_cryptographic_material_providers.keystore.config import KeyStoreConfig
 from aws_cryptographic_material_providers.keystore.models import (
     CreateKeyInput,
+    Discovery,
+    KMSConfigurationDiscovery,
     KMSConfigurationKmsKeyArn,
+    KMSConfigurationKmsMRKeyArn,
+    KMSConfigurationMrDiscovery,
+    MRDiscovery,
     VersionKeyInput,
 )
 from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders, models
@@ -60,6 +65,19 @@ def text(error):
     return "; ".join(texts + [text(other) for other in [*inner, *causes]])
 
 
+def key_store_keys(kms):
+    """With which keys of KMS the branch keys of a store are wrapped."""
+    match kms["type"]:
+        case "key":
+            return KMSConfigurationKmsKeyArn(kms["key"])
+        case "multi_region_key":
+            return KMSConfigurationKmsMRKeyArn(kms["key"])
+        case "discovery":
+            return KMSConfigurationDiscovery(Discovery())
+        case "multi_region_discovery":
+            return KMSConfigurationMrDiscovery(MRDiscovery(region=kms["region"]))
+
+
 class BranchKeyOfTenant(IBranchKeyIdSupplier):
     """The branch key that is called as the tenant in the encryption context."""
 
@@ -89,15 +107,13 @@ class Peer(IClientSupplier):
         return self.client("kms", param.region)
 
     def key_store(self, description):
-        arn = description["kms_arn"]
-        region = arn.split(":")[3]
         return KeyStore(
             config=KeyStoreConfig(
                 ddb_table_name=description["table"],
                 logical_key_store_name=description["logical_name"],
-                kms_configuration=KMSConfigurationKmsKeyArn(arn),
-                ddb_client=self.client("dynamodb", region),
-                kms_client=self.client("kms", region),
+                kms_configuration=key_store_keys(description["kms"]),
+                ddb_client=self.client("dynamodb", description["table_region"]),
+                kms_client=self.client("kms", description["kms_region"]),
             )
         )
 
@@ -195,6 +211,35 @@ class Peer(IClientSupplier):
                 encryption_algorithm=RSA_ALGORITHMS[description["padding"]],
                 public_key=pem(description["public_key"]).encode(),
                 kms_client=self.kms(arn),
+            )
+        )
+
+    def ecdh(self, description):
+        return self.agreement(
+            description,
+            models.KmsEcdhStaticConfigurationsKmsPrivateKeyToStaticPublicKey(
+                models.KmsPrivateKeyToStaticPublicKeyInput(
+                    sender_kms_identifier=description["key"],
+                    sender_public_key=base64.b64decode(description["mine"]),
+                    recipient_public_key=base64.b64decode(description["theirs"]),
+                )
+            ),
+        )
+
+    def ecdh_discovery(self, description):
+        return self.agreement(
+            description,
+            models.KmsEcdhStaticConfigurationsKmsPublicKeyDiscovery(
+                models.KmsPublicKeyDiscoveryInput(recipient_kms_identifier=description["key"])
+            ),
+        )
+
+    def agreement(self, description, scheme):
+        return MPL.create_aws_kms_ecdh_keyring(
+            models.CreateAwsKmsEcdhKeyringInput(
+                key_agreement_scheme=scheme,
+                curve_spec=description["curve"],
+                kms_client=self.kms(description["key"]),
             )
         )
 

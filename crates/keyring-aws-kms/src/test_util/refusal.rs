@@ -30,7 +30,7 @@ impl Refusal {
             cancellation_reasons,
             ..Self::new(
                 "TransactionCanceledException",
-                "an action of the transaction cannot be done, so none was",
+                "transaction cancelled, see the reason of each action:",
             )
         }
     }
@@ -52,6 +52,16 @@ impl Refusal {
         if let (false, Some(fields)) = (self.cancellation_reasons.is_empty(), body.as_object_mut())
         {
             let reasons = self.cancellation_reasons.clone();
+            let codes = reasons
+                .iter()
+                .filter_map(|reason| reason.get("Code")?.as_str());
+            // AWS libraries that know no reasons show what is in the text (API reference).
+            let message = format!(
+                "{} [{}]",
+                self.message,
+                codes.collect::<Vec<_>>().join(", ")
+            );
+            fields.insert("message".to_owned(), message.into());
             fields.insert("CancellationReasons".to_owned(), reasons.into());
         }
         body
