@@ -212,34 +212,17 @@ async fn an_altered_item_opens_nothing() {
 }
 
 #[tokio::test]
-async fn ten_thousand_puts_and_gets_are_counted() {
-    const OBJECTS: u64 = 10_000;
-    let (services, keyring, clock) = started().await;
-    let calls = cost(&services, async {
-        for _ in 0..OBJECTS {
-            let message = seal(&keyring, UNSIGNED).await;
-            opens(&keyring, &message).await;
-        }
-    });
-    // The active version, and the same by its name.
-    assert_eq!(calls.await, (2, 2));
-    // A thousand in each of ten lifetimes.
-    let calls = cost(&services, async {
-        for index in 0..OBJECTS {
-            clock.set(600 * (1 + index / 1000));
-            let message = seal(&keyring, UNSIGNED).await;
-            opens(&keyring, &message).await;
-        }
-    });
-    assert_eq!(calls.await, (20, 20));
-    // A signed message has a public key in its context, which makes each context another one.
+async fn signed_messages_cost_no_more() {
+    let (services, keyring, _) = started().await;
+    // Each has a public key in its context, which makes each context another one.
     let calls = cost(&services, async {
         for _ in 0..10 {
             let suite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384;
             opens(&keyring, &seal(&keyring, suite).await).await;
         }
     });
-    assert_eq!(calls.await, (0, 0));
+    // The active version, and the same by its name.
+    assert_eq!(calls.await, (2, 2));
     let calls = services.kms.total_calls() - services.kms.calls("Decrypt");
     assert_eq!(calls, 6, "making two branch keys");
 }

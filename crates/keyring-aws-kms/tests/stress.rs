@@ -184,42 +184,6 @@ async fn slowness_ends_at_the_time_out() {
 }
 
 #[tokio::test]
-async fn ten_thousand_puts_and_gets_are_counted() {
-    const OBJECTS: u64 = 10_000;
-    let (kms, keyring) = patient();
-    for _ in 0..OBJECTS {
-        let message = seal(&keyring, UNSIGNED).await;
-        opens(&keyring, &message).await;
-    }
-    assert_eq!(kms.calls("GenerateDataKey"), OBJECTS);
-    assert_eq!(kms.calls("Decrypt"), OBJECTS);
-    assert_eq!(kms.total_calls(), 2 * OBJECTS);
-
-    let (kms, keyring) = patient();
-    let (manager, _) = cached(keyring, Duration::from_secs(600));
-    for _ in 0..OBJECTS {
-        let options = sealing(UNSIGNED);
-        let message = encrypt(&manager, b"hello", &options).await.unwrap();
-        opens(&manager, &message).await;
-    }
-    assert_eq!(kms.calls("GenerateDataKey"), 1);
-    assert_eq!(kms.calls("Decrypt"), 1);
-
-    // A limit of messages: a data key for each thousand.
-    let (kms, keyring) = patient();
-    let limits = CacheLimits::new(Duration::from_secs(600)).with_messages(1000);
-    let cache = MaterialsCache::new(100).unwrap();
-    let manager = CachingManager::new(keyring, cache, limits).unwrap();
-    for _ in 0..OBJECTS {
-        let options = sealing(UNSIGNED);
-        let message = encrypt(&manager, b"hello", &options).await.unwrap();
-        opens(&manager, &message).await;
-    }
-    assert_eq!(kms.calls("GenerateDataKey"), 10);
-    assert_eq!(kms.calls("Decrypt"), 10);
-}
-
-#[tokio::test]
 async fn a_thousand_tasks_on_a_cold_cache_are_one_call() {
     const TASKS: usize = 1000;
     let (kms, keyring) = patient();
