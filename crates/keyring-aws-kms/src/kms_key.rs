@@ -11,7 +11,8 @@ use crate::generated_data_key::GeneratedDataKey;
 use crate::kms_call::KmsCall;
 use crate::kms_error::KmsError;
 
-/// One symmetric key of KMS, named in every call. Source: AWS KMS API reference.
+/// One symmetric key of KMS, named in every call. Where it is named by its ARN, an answer of another
+/// key is refused: [`KmsError::WrongKey`]. Source: AWS KMS API reference.
 #[derive(Debug, Clone)]
 pub struct KmsKey {
     client: Client,
@@ -68,10 +69,11 @@ impl KmsKey {
             .await;
         let call = || self.call("GenerateDataKey");
         let answer = answer.map_err(|error| KmsError::new(call(), &error))?;
-        Ok(GeneratedDataKey {
+        let generated = GeneratedDataKey {
             secret: present(answer.plaintext, call, "Plaintext").map(Zeroizing::new)?,
             ciphertext: present(answer.ciphertext_blob, call, "CiphertextBlob")?,
-        })
+        };
+        asked_key(call, answer.key_id, Some(&self.key_id)).map(|()| generated)
     }
 
     /// Wraps a data key that exists already, with `Encrypt`, and returns KMS's ciphertext blob.
@@ -94,7 +96,8 @@ impl KmsKey {
             .await;
         let call = || self.call("Encrypt");
         let answer = answer.map_err(|error| KmsError::new(call(), &error))?;
-        present(answer.ciphertext_blob, call, "CiphertextBlob")
+        let ciphertext = present(answer.ciphertext_blob, call, "CiphertextBlob")?;
+        asked_key(call, answer.key_id, Some(&self.key_id)).map(|()| ciphertext)
     }
 
     /// Unwraps a data key with `Decrypt`. KMS refuses what another key wrapped.
@@ -161,10 +164,19 @@ pub(crate) async fn decrypt(
     let call = || call(client, key_id, "Decrypt");
     let answer = answer.map_err(|error| KmsError::new(call(), &error))?;
     let plaintext = present(answer.plaintext, call, "Plaintext").map(Zeroizing::new)?;
-    // KMS answers with the ARN, whatever it was asked by.
-    match key_id.filter(|key_id| key_arn(key_id).is_ok()) {
-        Some(arn) => same_key(call, answer.key_id, arn).map(|()| plaintext),
-        None => Ok(plaintext),
+    asked_key(call, answer.key_id, key_id).map(|()| plaintext)
+}
+
+/// Checks that the answer is of the key that was asked, if that was named by its ARN: KMS answers
+/// with the ARN, whatever it was asked by.
+fn asked_key(
+    call: impl Fn() -> KmsCall,
+    answered: Option<String>,
+    asked: Option<&str>,
+) -> Result<(), KmsError> {
+    match asked.filter(|key_id| key_arn(key_id).is_ok()) {
+        Some(arn) => same_key(call, answered, arn),
+        None => Ok(()),
     }
 }
 

@@ -19,7 +19,9 @@ use envelope::{
     AlgorithmSuite, DataKey, EcCurve, EcPrivateKey, EncryptedDataKey, EncryptionContext, Keyring,
     RsaPadding,
 };
-use envelope_aws_kms::{Discovery, Ecdh, KmsError, MultiRegion, MultiRegionDiscovery, Rsa, Strict};
+use envelope_aws_kms::{
+    Discovery, Ecdh, KmsError, KmsKey, MultiRegion, MultiRegionDiscovery, Rsa, Strict,
+};
 use serde_json::{Value, json};
 
 const SUITE: AlgorithmSuite = AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY;
@@ -146,6 +148,37 @@ async fn a_data_key_wrapped_by_something_that_is_no_key_is_refused() {
             error.to_string().contains(&format!("{length} bytes")),
             "{error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_named_key_takes_no_answer_of_another() {
+    let context = EncryptionContext::default();
+    let answer = |answered: Option<&str>| json!({ "Plaintext": secret(32), "CiphertextBlob": "YmJiYg==", "KeyId": answered });
+    let refused = |error: KmsError| match error {
+        KmsError::WrongKey { call, answered } => (call.operation, answered),
+        other => panic!("{other}"),
+    };
+    for wrong in [Some(REPLICA), Some(ALIAS), Some("mrk-1234"), None] {
+        let key = || KmsKey::new(client(&answer(wrong)), ARN).unwrap();
+        let wrong = wrong.map(str::to_owned);
+        let error = key().generate_data_key(&context).await.unwrap_err();
+        assert_eq!(refused(error), ("GenerateDataKey", wrong.clone()));
+        let error = key().encrypt(&[b'k'; 32], &context).await.unwrap_err();
+        assert_eq!(refused(error), ("Encrypt", wrong.clone()));
+        let error = key().decrypt(b"bbbb", &context).await.unwrap_err();
+        assert_eq!(refused(error), ("Decrypt", wrong));
+    }
+    // Nobody knows the ARN behind an alias or an id.
+    for asked in [ARN, ALIAS, "mrk-1234"] {
+        let key = || KmsKey::new(client(&answer(Some(ARN))), asked).unwrap();
+        let generated = key().generate_data_key(&context).await.unwrap();
+        assert_eq!(*generated.secret, [b'k'; 32]);
+        assert_eq!(generated.ciphertext, b"bbbb");
+        let wrapped = key().encrypt(&[b'k'; 32], &context).await.unwrap();
+        assert_eq!(wrapped, b"bbbb");
+        let opened = key().decrypt(b"bbbb", &context).await.unwrap();
+        assert_eq!(*opened, [b'k'; 32]);
     }
 }
 
