@@ -183,7 +183,7 @@ async fn slowness_ends_at_the_time_out() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_tasks_on_a_cold_cache_are_one_call() {
     const TASKS: usize = 1000;
     let (kms, keyring) = patient();
