@@ -87,6 +87,15 @@ async fn kms_refuses_an_item_that_was_altered() {
     let renamed = store.clone().with_logical_name("renamed").unwrap();
     let error = renamed.active(ID).await.unwrap_err();
     assert_eq!(kms_code(&error, ACTIVE), "InvalidCiphertextException");
+    assert_eq!(error.kind(), ErrorKind::NotAuthentic);
+    let likeliest = "; or the store's logical name is not the one that its keys were made under";
+    assert!(error.to_string().ends_with(likeliest), "{error}");
+    // Of other refusals that is no cause.
+    services.kms.deny("Decrypt");
+    let error = renamed.active(ID).await.unwrap_err();
+    assert_eq!(kms_code(&error, ACTIVE), "AccessDeniedException");
+    assert!(!error.to_string().contains("logical name"), "{error}");
+    services.kms.recover();
     store.active(ID).await.unwrap();
     store.create_version(ID).await.unwrap();
 }

@@ -310,10 +310,11 @@ async fn a_cancelled_transaction_says_why() {
         let error = store(&dynamo_db, &kms).create_version("acme").await;
         let error = error.unwrap_err();
         match expected {
-            None => assert!(
-                matches!(error, BranchKeyError::ChangedMeanwhile { .. }),
-                "{error}"
-            ),
+            None => {
+                let meanwhile = matches!(error, BranchKeyError::ChangedMeanwhile { .. });
+                assert!(meanwhile, "{error}");
+                assert_eq!(error.kind(), ErrorKind::Unavailable);
+            }
             Some((text, is_transient)) => {
                 assert_eq!(
                     error.to_string(),

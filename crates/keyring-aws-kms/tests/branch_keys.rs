@@ -196,8 +196,11 @@ async fn of_two_who_version_at_once_one_does() {
     assert!(matches!(&refused, BranchKeyError::ChangedMeanwhile { .. }));
     assert_eq!(
         refused.to_string(),
-        "branch key \"acme\" was versioned or deleted by another caller meanwhile"
+        "branch key \"acme\" was versioned or deleted by another caller meanwhile, and nothing was \
+         written; look which version is active, and call again if you still want another"
     );
+    // The same call may succeed now.
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
     assert_eq!(services.store().active(ID).await.unwrap().version(), done);
     // Nothing is left of the other.
     let types: BTreeSet<_> = items(&services, ID)

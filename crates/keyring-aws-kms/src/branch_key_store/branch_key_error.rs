@@ -27,7 +27,7 @@ pub enum BranchKeyError {
     #[error("the branch key store is in discovery and makes no keys; name a key of KMS")]
     ReadOnly,
     /// KMS did not make, wrap or unwrap a branch key.
-    #[error("branch key {branch_key:?}, item {item_type:?}: {error}")]
+    #[error("branch key {branch_key:?}, item {item_type:?}: {error}{}", or_renamed(.error))]
     Kms {
         /// The branch key's id.
         branch_key: String,
@@ -86,7 +86,10 @@ pub enum BranchKeyError {
         table: String,
     },
     /// Another caller made a version in between. Nothing was written.
-    #[error("branch key {branch_key:?} was versioned or deleted by another caller meanwhile")]
+    #[error(
+        "branch key {branch_key:?} was versioned or deleted by another caller meanwhile, and nothing was \
+         written; look which version is active, and call again if you still want another"
+    )]
     ChangedMeanwhile {
         /// The branch key's id.
         branch_key: String,
@@ -138,14 +141,12 @@ impl BranchKeyError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Kms { error, .. } => match &**error {
-                KmsError::Refused { code, .. }
-                    if code.as_deref() == Some("InvalidCiphertextException") =>
-                {
-                    ErrorKind::NotAuthentic
-                }
+                error if is_another_context(error) => ErrorKind::NotAuthentic,
                 error => error.kind(),
             },
-            Self::NoAnswer { .. } | Self::Randomness => ErrorKind::Unavailable,
+            Self::NoAnswer { .. } | Self::Randomness | Self::ChangedMeanwhile { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Refused { code, status, .. } => match code.as_deref() {
                 Some(
                     "ProvisionedThroughputExceededException"
@@ -180,6 +181,19 @@ impl BranchKeyError {
                 request_id,
             },
         }
+    }
+}
+
+/// Whether KMS found that an item's key is not bound to what the store says of it.
+fn is_another_context(error: &KmsError) -> bool {
+    matches!(error, KmsError::Refused { code, .. } if code.as_deref() == Some("InvalidCiphertextException"))
+}
+
+/// KMS knows no logical names: a table that was restored under another name is the likeliest cause.
+fn or_renamed(error: &KmsError) -> &'static str {
+    match is_another_context(error) {
+        true => "; or the store's logical name is not the one that its keys were made under",
+        false => "",
     }
 }
 
