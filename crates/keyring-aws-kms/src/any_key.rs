@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -6,7 +7,7 @@ use envelope::{DataKey, EncryptedDataKey};
 
 use crate::arn::Arn;
 use crate::discovery_filter::DiscoveryFilter;
-use crate::one_by_one::{OneByOne, Refusal};
+use crate::one_by_one::{MAXIMUM_TRIES, OneByOne, Refusal};
 use crate::service::{Service, wrapping_key};
 
 /// Whatever symmetric key of KMS wrapped a data key, as far as it can be used in the client's region.
@@ -14,6 +15,7 @@ pub(crate) struct AnyKey {
     pub(crate) service: Service,
     pub(crate) filter: Option<DiscoveryFilter>,
     description: Arc<str>,
+    maximum_tries: usize,
     /// The key to be asked in this region, if the client has one, or why there is none.
     in_region: fn(Arn, Option<&str>) -> Result<Arn, &'static str>,
 }
@@ -28,6 +30,7 @@ impl AnyKey {
             service,
             filter: None,
             description: description.into(),
+            maximum_tries: MAXIMUM_TRIES,
             in_region,
         }
     }
@@ -45,6 +48,14 @@ impl AnyKey {
         Self { service, ..self }
     }
 
+    pub(crate) fn with_maximum_tries(self, tries: NonZeroUsize) -> Self {
+        let maximum_tries = tries.get();
+        Self {
+            maximum_tries,
+            ..self
+        }
+    }
+
     pub(crate) fn encrypts_nothing(&self) -> KeyringError {
         KeyringError::misconfigured(
             self.description.to_string(),
@@ -57,6 +68,14 @@ impl AnyKey {
 impl OneByOne for AnyKey {
     fn description(&self) -> &Arc<str> {
         &self.description
+    }
+
+    fn maximum_tries(&self) -> usize {
+        self.maximum_tries
+    }
+
+    fn more_tries(&self) -> &'static str {
+        "; the keyring's `with_maximum_tries` allows more"
     }
 
     async fn open(

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use aws_sdk_kms::Client;
 use envelope::Multi;
 
@@ -12,9 +14,10 @@ use crate::service::Service;
 ///
 /// A data key under a multi-region key of any region is sent to the replica here, whether there is one
 /// or not; of other keys only those of this region are tried. Give it a [`DiscoveryFilter`]. Each
-/// encrypted data key may cost a call: a bound of their number,
+/// encrypted data key may cost a call, twenty at most unless
+/// [`with_maximum_tries`](Self::with_maximum_tries) says otherwise. A bound of their number,
 /// [`DecryptOptions::with_maximum_encrypted_data_keys`](envelope::DecryptOptions::with_maximum_encrypted_data_keys),
-/// keeps a hostile message from causing many. Source: AWS Encryption SDK specification, "AWS KMS
+/// keeps a hostile message from causing any. Source: AWS Encryption SDK specification, "AWS KMS
 /// MRK Discovery Keyring".
 ///
 /// ```no_run
@@ -78,6 +81,15 @@ impl MultiRegionDiscovery {
     #[must_use]
     pub fn with_filter(self, filter: DiscoveryFilter) -> Self {
         Self(self.0.with_filter(filter))
+    }
+
+    /// Has KMS open this many encrypted data keys of one message at most, 20 unless it is said here:
+    /// as many as an honest message may hold, or each stranger's message may cost more calls than are
+    /// worth it. Keyrings of [`multi`](Self::multi) keep to 20: for more make them one by one, and
+    /// an [`envelope::Multi`] of them.
+    #[must_use]
+    pub fn with_maximum_tries(self, tries: NonZeroUsize) -> Self {
+        Self(self.0.with_maximum_tries(tries))
     }
 
     /// Sends these with every call: tokens of grants that are not in force everywhere yet.

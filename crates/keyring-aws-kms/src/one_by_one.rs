@@ -7,9 +7,9 @@ use envelope::{DataKey, EncryptedDataKey, ErrorKind};
 
 use crate::kms_error::KmsError;
 
-/// Encrypted data keys of one message that a keyring has its service open. An honest message holds one
-/// of each key; a hostile one holds up to 65 535.
-const MOST_TRIED: usize = 20;
+/// Encrypted data keys of one message that a keyring has its service open, unless it is told
+/// otherwise. An honest message holds one of each key; a hostile one holds up to 65 535.
+pub(crate) const MAXIMUM_TRIES: usize = 20;
 /// Attempts that are reported of one keyring: nobody reads the many of a hostile message.
 const REPORTED_ATTEMPTS: usize = 1000;
 
@@ -18,6 +18,17 @@ const REPORTED_ATTEMPTS: usize = 1000;
 pub(crate) trait OneByOne: Sync {
     /// The keyring, as it names itself.
     fn description(&self) -> &Arc<str>;
+
+    /// Encrypted data keys of one message that the service is asked to open.
+    fn maximum_tries(&self) -> usize {
+        MAXIMUM_TRIES
+    }
+
+    /// How to have more tried, where an honest message may need it: the end of the sentence that
+    /// says that no more were.
+    fn more_tries(&self) -> &'static str {
+        ""
+    }
 
     async fn open(
         &self,
@@ -47,11 +58,14 @@ pub(crate) async fn first_to_open(
     request: KeyRequest<'_>,
 ) -> Result<Unwrapped, Vec<Attempt>> {
     let mut attempts = Vec::new();
-    let mut tried = 0;
+    let (mut tried, maximum) = (0, keyring.maximum_tries());
     for (index, key) in keys.iter().enumerate() {
         let name = || Arc::clone(keyring.description());
-        let opened = match tried == MOST_TRIED {
-            true => Err(Refusal::Skipped("twenty others were tried before".into())),
+        let opened = match tried >= maximum {
+            true => Err(Refusal::Skipped(Cow::Owned(format!(
+                "{maximum} others were tried before{}",
+                keyring.more_tries()
+            )))),
             false => keyring.open(key, request).await,
         };
         tried += usize::from(!matches!(opened, Err(Refusal::Skipped(_))));

@@ -10,6 +10,9 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
+
+use aws_sdk_kms::types::KeyState;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use envelope::keyring::{Attempt, KeyRequest};
@@ -238,7 +241,9 @@ async fn a_hostile_message_costs_twenty_calls_at_most() {
     let keys = vec![wrapped.with_ciphertext(changed); 50];
     let (suite, context) = (UNSIGNED, &context());
     let request = KeyRequest { suite, context };
-    for keyring in wrapped.keyrings() {
+    let (own, more) = ("", "; the keyring's `with_maximum_tries` allows more");
+    let keyrings = wrapped.keyrings().into_iter();
+    for (keyring, setting) in keyrings.zip([own, own, more, more]) {
         let calls = wrapped.kms.total_calls();
         let attempts = keyring.unwrap_key(&keys, request).await.unwrap_err();
         assert_eq!(wrapped.kms.total_calls(), calls + 20);
@@ -247,7 +252,8 @@ async fn a_hostile_message_costs_twenty_calls_at_most() {
         assert_eq!(skipped.len(), 30);
         for attempt in skipped {
             assert!(!attempt.failed());
-            assert_eq!(attempt.reason(), "twenty others were tried before");
+            let expected = format!("20 others were tried before{setting}");
+            assert_eq!(attempt.reason(), expected);
         }
     }
     // The good one is found behind nineteen.
@@ -257,4 +263,62 @@ async fn a_hostile_message_costs_twenty_calls_at_most() {
     let opened = keyring.unwrap_key(&keys, request).await.unwrap();
     assert_eq!(opened.index, 19);
     assert_eq!(opened.data_key.expose(), wrapped.data_key.expose());
+}
+
+#[tokio::test]
+async fn a_message_for_more_accounts_opens_where_more_are_tried() {
+    let kms = InMemoryKms::new();
+    let (suite, context) = (UNSIGNED, &context());
+    let request = KeyRequest { suite, context };
+    let data_key = DataKey::generate(suite).unwrap();
+    let mut keys = Vec::new();
+    for account in 0..24 {
+        let account = kms.in_account(format!("{account:012}"));
+        let arn = symmetric(&account);
+        let wrapped = strict(&kms, &arn).wrap_key(&data_key, request).await;
+        keys.extend(wrapped.unwrap());
+        // The reader may use the last one alone.
+        if keys.len() < 24 {
+            kms.set_key_state(&arn, KeyState::Disabled).unwrap();
+        }
+    }
+    let tries = |number| NonZeroUsize::new(number).unwrap();
+    let one = || Discovery::new(kms.client(REGION));
+    let replicas = || MultiRegionDiscovery::new(kms.client(REGION)).unwrap();
+    let by_default: [Box<dyn Keyring>; 2] = [Box::new(one()), Box::new(replicas())];
+    for keyring in by_default {
+        let calls = kms.calls("Decrypt");
+        let attempts = keyring.unwrap_key(&keys, request).await.unwrap_err();
+        assert_eq!(kms.calls("Decrypt"), calls + 20);
+        assert_eq!(attempts.len(), 24);
+        let (tried, skipped) = attempts.split_at(20);
+        assert!(tried.iter().all(Attempt::failed));
+        for attempt in skipped {
+            assert!(!attempt.failed());
+            let reason = attempt.reason();
+            assert!(reason.contains("`with_maximum_tries`"), "{reason}");
+        }
+    }
+    let with_more: [Box<dyn Keyring>; 2] = [
+        Box::new(one().with_maximum_tries(tries(24))),
+        Box::new(replicas().with_maximum_tries(tries(24))),
+    ];
+    for keyring in with_more {
+        let calls = kms.calls("Decrypt");
+        let opened = keyring.unwrap_key(&keys, request).await.unwrap();
+        assert_eq!(kms.calls("Decrypt"), calls + 24);
+        assert_eq!(opened.index, 23);
+        assert_eq!(opened.data_key.expose(), data_key.expose());
+    }
+    // As many as are allowed, and no more.
+    let almost = one().with_maximum_tries(tries(23));
+    let attempts = almost.unwrap_key(&keys, request).await.unwrap_err();
+    assert_eq!(
+        attempts.iter().filter(|attempt| attempt.failed()).count(),
+        23
+    );
+    assert_eq!(
+        attempts[23].reason(),
+        "23 others were tried before; the keyring's `with_maximum_tries` allows more"
+    );
 }
