@@ -4,6 +4,9 @@ use envelope::ErrorKind;
 
 use crate::answer::Answer;
 
+/// The status of a refusal whose cause is not the request.
+const FORBIDDEN: u16 = 403;
+
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -176,7 +179,8 @@ pub enum Error {
         /// Where.
         path: String,
     },
-    /// The server refused for another reason.
+    /// The server refused for another reason, or with status 403 and the look-up of the token, which
+    /// tells why, was not answered.
     #[error("{path}: refused ({answer})")]
     Refused {
         /// Where.
@@ -226,12 +230,13 @@ impl Error {
 
     /// Whether it is about the one wrapped data key, so that another may well be unwrapped.
     pub(crate) fn is_about_one_key(&self) -> bool {
-        matches!(
-            self,
-            Self::NotAuthentic { .. }
-                | Self::VersionRetired { .. }
-                | Self::KeyLength { .. }
-                | Self::Refused { .. }
-        )
+        match self {
+            Self::NotAuthentic { .. } | Self::VersionRetired { .. } | Self::KeyLength { .. } => {
+                true
+            }
+            // About the token or its policies, even where nobody knows which of the two.
+            Self::Refused { answer, .. } => answer.status() != FORBIDDEN,
+            _ => false,
+        }
     }
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use envelope::keyring::KeyRequest;
 use envelope::{
-    AlgorithmSuite, DataKey, DecryptOptions, EncryptOptions, EncryptedDataKey, EncryptionContext,
-    ErrorKind, Keyring,
+    AlgorithmSuite, CommitmentPolicy, DataKey, DecryptOptions, DecryptionRequest, EncryptOptions,
+    EncryptedDataKey, EncryptionContext, ErrorKind, Keyring, MaterialsManager,
 };
 use envelope_vault::{Binding, Error, PROVIDER_ID, Token, Transit, Vault};
 use support::{Listener, Reply, TOKEN, value};
@@ -291,6 +291,41 @@ async fn a_failure_that_is_not_the_keys_own_ends_the_search() {
         ]
     );
     assert_eq!(listener.count(DECRYPT), 1);
+}
+
+#[tokio::test]
+async fn a_403_that_nobody_explains_is_not_about_one_key() {
+    let listener = Listener::start(|request, _| match request.line.as_str() {
+        DECRYPT => reply(403, r#"{"errors":["permission denied"]}"#),
+        LOOK_UP => reply(503, r#"{"errors":["busy"]}"#),
+        _ => None,
+    })
+    .await;
+    let context = EncryptionContext::default();
+    let keys = vec![wrapped_key(); 5];
+    let request = DecryptionRequest {
+        suite: SUITE,
+        policy: CommitmentPolicy::default(),
+        encrypted_data_keys: &keys,
+        context: &context,
+        expected_context: &context,
+    };
+    let error = listener.keyring().decryption_materials(request).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(listener.count(DECRYPT), 1);
+    // Before the first request, and to find the cause.
+    assert_eq!(listener.count(LOOK_UP), 2);
+    let envelope::Error::NotUnwrapped(report) = error else {
+        panic!("{error}")
+    };
+    let attempts: Vec<_> = report.attempts().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        attempts,
+        [
+            "Vault transit transit/objects: failed: transit/decrypt/objects: refused (status 403, \"permission denied\")"
+        ]
+    );
 }
 
 #[tokio::test]
