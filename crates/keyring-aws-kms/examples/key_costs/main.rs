@@ -33,6 +33,9 @@ struct Arguments {
     /// Processes that write and read.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     processes: u64,
+    /// Partitions in each process: managers or keyrings that use nothing of each other's.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    partitions: u64,
     /// Seconds that a key is used before it is asked for again.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     lifetime: u64,
@@ -70,6 +73,7 @@ impl Arguments {
             interval,
             tenants: self.tenants,
             processes: self.processes,
+            partitions: self.partitions,
             lifetime: Duration::from_secs(self.lifetime),
             messages: self.messages,
         }
@@ -85,8 +89,9 @@ async fn simulate(arguments: &Arguments) -> Result<()> {
     );
     // Small fleets have the same formulas, and are counted in seconds.
     let (tenants, processes) = (arguments.tenants.min(10), arguments.processes.min(8));
+    let partitions = arguments.partitions.min(8);
     let lifetime = Duration::from_secs(arguments.lifetime);
-    let pairs = u32::try_from(tenants * processes)?;
+    let pairs = u32::try_from(tenants * processes * partitions)?;
     // Objects of a tenant in a process for each lifetime: more than a data key may encrypt, fewer,
     // and less than one.
     for interval in [lifetime / 200, lifetime / 8, 2 * lifetime] {
@@ -95,6 +100,7 @@ async fn simulate(arguments: &Arguments) -> Result<()> {
             interval: interval / pairs,
             tenants,
             processes,
+            partitions,
             lifetime,
             messages: 10,
         };
@@ -131,6 +137,7 @@ async fn revoke(arguments: &Arguments) -> Result<()> {
     let workload = Workload {
         tenants: 1,
         processes: 1,
+        partitions: 1,
         messages: 1 << 32,
         ..arguments.workload(1, step)
     };
@@ -155,13 +162,14 @@ fn print_costs(name: &str, workload: &Workload, prices: &Prices) {
     let Workload {
         tenants,
         processes,
+        partitions,
         lifetime,
         messages,
         ..
     } = workload;
     println!(
-        "\n{name} objects written and read: {tenants} tenants, {processes} processes, {} s, {messages} \
-         messages; reuse {}\n",
+        "\n{name} objects written and read: {tenants} tenants, P = {processes} × {partitions}, {} s, \
+         {messages} messages; reuse {}\n",
         lifetime.as_secs(),
         workload.reuse()
     );
@@ -189,7 +197,9 @@ fn print_costs(name: &str, workload: &Workload, prices: &Prices) {
 /// The price of a billion objects by the lifetime and the number of processes.
 fn print_choices(arguments: &Arguments) -> Result<()> {
     println!(
-        "\n1 G objects, by lifetime (time until a revoked key is no longer used) and processes\n"
+        "\n1 G objects, by lifetime (time until a revoked key is no longer used) and processes; \
+         partitions in each: {}\n",
+        arguments.partitions
     );
     println!(
         "{:>10} {:>10} {:>18} {:>18}",

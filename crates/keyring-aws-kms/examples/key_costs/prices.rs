@@ -4,17 +4,17 @@ use clap::Args;
 
 use crate::workload::{Calls, Workload};
 
-/// What AWS asks, in billionths of a US dollar. The defaults are list prices of us-east-1 as read in
-/// November 2026; yours may differ.
+/// What AWS asks, in billionths of a US dollar. The defaults are for us-east-1, as others quoted AWS's
+/// list in November 2026: check them on AWS's own pages; yours may differ.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Prices {
-    /// One request of KMS to a symmetric key ("AWS Key Management Service pricing").
+    /// One request of KMS to a symmetric key (page "AWS Key Management Service pricing").
     #[arg(long, default_value_t = 3_000)]
     kms_request: u64,
     /// One key of KMS for a month (same page).
     #[arg(long, default_value_t = 1_000_000_000)]
     kms_key_month: u64,
-    /// One consistent read of an item of up to 4 KB, on demand ("Amazon DynamoDB pricing").
+    /// One consistent read of an item of up to 4 KB, on demand (page "Amazon DynamoDB pricing").
     #[arg(long, default_value_t = 125)]
     dynamo_db_read: u64,
     /// One write of an item of up to 1 KB, on demand (same page); in a transaction it counts twice.

@@ -56,7 +56,7 @@ pub(crate) struct Simulation {
     kms: InMemoryKms,
     dynamo_db: InMemoryDynamoDb,
     key: Arn,
-    /// What each process uses.
+    /// What each partition of all processes uses.
     managers: Vec<Box<dyn MaterialsManager>>,
     nanoseconds: Arc<AtomicU64>,
 }
@@ -77,8 +77,8 @@ impl Simulation {
             simulation.create_branch_keys().await?;
         }
         for _ in 0..workload.processes {
-            let manager = simulation.manager(keys)?;
-            simulation.managers.push(manager);
+            let managers = simulation.process(keys)?;
+            simulation.managers.extend(managers);
         }
         Ok(simulation)
     }
@@ -87,10 +87,10 @@ impl Simulation {
     pub(crate) async fn run(&self) -> Result<Calls> {
         let before = self.calls();
         for number in 0..self.workload.objects {
-            let (time, tenant, process) = self.workload.object(number);
+            let (time, tenant, partition) = self.workload.object(number);
             self.set_time(time);
-            let message = self.write(tenant, process).await?;
-            let reader = (process + 1) % self.workload.processes;
+            let message = self.write(tenant, partition).await?;
+            let reader = (partition + 1) % self.workload.all_partitions();
             self.read(&message, reader).await?;
         }
         let after = self.calls();
@@ -115,50 +115,59 @@ impl Simulation {
         Ok(age)
     }
 
-    async fn write(&self, tenant: u64, process: u64) -> Result<Vec<u8>> {
+    async fn write(&self, tenant: u64, partition: u64) -> Result<Vec<u8>> {
         let context = EncryptionContext::new([("tenant", tenant.to_string())])?;
         let options = EncryptOptions::default()
             .with_suite(AlgorithmSuite::AES_256_GCM_HKDF_SHA512_COMMIT_KEY)
             .with_context(context);
-        Ok(encrypt(self.of(process)?, PLAINTEXT, &options).await?)
+        Ok(encrypt(self.of(partition)?, PLAINTEXT, &options).await?)
     }
 
-    async fn read(&self, message: &[u8], process: u64) -> Result<()> {
-        let opened = decrypt(self.of(process)?, message, &DecryptOptions::default()).await?;
+    async fn read(&self, message: &[u8], partition: u64) -> Result<()> {
+        let opened = decrypt(self.of(partition)?, message, &DecryptOptions::default()).await?;
         ensure!(opened.plaintext == PLAINTEXT, "another plaintext came back");
         Ok(())
     }
 
-    fn of(&self, process: u64) -> Result<&dyn MaterialsManager> {
-        let manager = self.managers.get(usize::try_from(process)?);
+    fn of(&self, partition: u64) -> Result<&dyn MaterialsManager> {
+        let manager = self.managers.get(usize::try_from(partition)?);
         manager
             .map(|manager| &**manager)
-            .ok_or_else(|| anyhow::anyhow!("there is no process {process}"))
+            .ok_or_else(|| anyhow::anyhow!("there is no partition {partition}"))
     }
 
-    fn manager(&self, keys: Keys) -> Result<Box<dyn MaterialsManager>> {
+    /// The managers of one process: one cache, and a partition of it that nobody else names for each.
+    fn process(&self, keys: Keys) -> Result<Vec<Box<dyn MaterialsManager>>> {
         let Workload {
-            lifetime, messages, ..
+            lifetime,
+            messages,
+            partitions,
+            ..
         } = self.workload;
         let capacity = usize::try_from(self.workload.entries())?;
         let now = Arc::clone(&self.nanoseconds);
         let clock = move || Duration::from_nanos(now.load(Ordering::Relaxed));
         let strict = || Strict::new(self.kms.client(REGION), self.key.to_string());
-        Ok(match keys {
-            Keys::Strict => Box::new(strict()?),
-            Keys::Cached => {
-                let limits = CacheLimits::new(lifetime).with_messages(messages);
-                let cache = MaterialsCache::with_clock(capacity, clock)?;
-                Box::new(CachingManager::new(strict()?, cache, limits)?)
-            }
-            Keys::Branch => {
-                let per_tenant = BranchKeyIdSupplier::value_of("tenant");
-                let keyring = Hierarchical::new(self.store()?, per_tenant, lifetime)?
-                    .with_cache(BranchKeyCache::with_clock(capacity, clock)?);
-                // Renewed at the end of the lifetime and not before it, so that the formula is exact.
-                Box::new(keyring.with_grace(Duration::ZERO)?)
-            }
-        })
+        let materials = MaterialsCache::with_clock(capacity, clock.clone())?;
+        let branch_keys = BranchKeyCache::with_clock(capacity, clock)?;
+        let manager = |_| -> Result<Box<dyn MaterialsManager>> {
+            Ok(match keys {
+                Keys::Strict => Box::new(strict()?),
+                Keys::Cached => {
+                    let limits = CacheLimits::new(lifetime).with_messages(messages);
+                    Box::new(CachingManager::new(strict()?, materials.clone(), limits)?)
+                }
+                Keys::Branch => {
+                    let per_tenant = BranchKeyIdSupplier::value_of("tenant");
+                    let keyring = Hierarchical::new(self.store()?, per_tenant, lifetime)?
+                        .with_cache(branch_keys.clone());
+                    // Renewed at the end of the lifetime and not before it, so that the formula is
+                    // exact.
+                    Box::new(keyring.with_grace(Duration::ZERO)?)
+                }
+            })
+        };
+        (0..partitions).map(manager).collect()
     }
 
     async fn create_branch_keys(&self) -> Result<()> {
