@@ -99,42 +99,55 @@ impl fmt::Debug for MaterialsCache {
     }
 }
 
-/// Materials that encrypt several messages, and how much they may still do.
+/// Materials that encrypt several messages, and what they have encrypted.
 pub(crate) struct CachedEncryption {
     materials: EncryptionMaterials,
-    left: Mutex<Allowance>,
+    /// By whoever fetched them.
+    limits: Usage,
+    used: Mutex<Usage>,
 }
 
-/// What materials may still encrypt.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Allowance {
+/// A number of messages, and of plaintext bytes in them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
 
-impl Allowance {
-    /// What is left after one more message of this many bytes, if it is allowed.
-    pub(crate) fn after(self, bytes: u64) -> Option<Self> {
+impl Usage {
+    /// With one more message of this many bytes, if that is a number at all.
+    fn after(self, bytes: u64) -> Option<Self> {
         Some(Self {
-            messages: self.messages.checked_sub(1)?,
-            bytes: self.bytes.checked_sub(bytes)?,
+            messages: self.messages.checked_add(1)?,
+            bytes: self.bytes.checked_add(bytes)?,
         })
+    }
+
+    fn is_within(self, limits: Self) -> bool {
+        self.messages <= limits.messages && self.bytes <= limits.bytes
     }
 }
 
 impl CachedEncryption {
-    pub(crate) fn new(materials: EncryptionMaterials, left: Allowance) -> Self {
+    pub(crate) fn new(materials: EncryptionMaterials, limits: Usage) -> Self {
         Self {
             materials,
-            left: Mutex::new(left),
+            limits,
+            used: Mutex::default(),
         }
     }
 
-    /// The materials for one more message of this many bytes, charged before they are given.
-    pub(crate) fn take(&self, bytes: u64) -> Option<EncryptionMaterials> {
-        // The allowance is a plain value: it is whole even if a thread died holding the lock.
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        *left = left.after(bytes)?;
+    /// The materials for one more message of this many bytes, charged before they are given. Nothing
+    /// if that were more than the limits of whoever fetched them, or of whoever asks: then they are
+    /// used up.
+    pub(crate) fn take(&self, bytes: u64, limits: Usage) -> Option<EncryptionMaterials> {
+        // A plain value: it is whole even if a thread died holding the lock.
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = used.after(bytes)?;
+        if !after.is_within(self.limits) || !after.is_within(limits) {
+            return None;
+        }
+        *used = after;
         Some(self.materials.share())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::cache::{Allowance, CacheId, CachedEncryption, MaterialsCache};
+use crate::cache::{CacheId, CachedEncryption, MaterialsCache, Usage};
 use crate::crypto::{digest, random};
 use crate::encrypted_data_key::EncryptedDataKey;
 use crate::error::{Error, Result};
@@ -75,8 +75,8 @@ impl CacheLimits {
         Lifetime::new(self.age)?.with_grace(self.grace)
     }
 
-    fn allowance(self) -> Allowance {
-        Allowance {
+    fn usage(self) -> Usage {
+        Usage {
             messages: self.messages,
             bytes: self.bytes,
         }
@@ -137,7 +137,9 @@ impl CachingManager {
     }
 
     /// Shares entries with the managers of the same cache that name the same partition. They
-    /// must wrap the same keyrings: whoever may use one may then use what the others fetched.
+    /// must wrap the same keyrings: whoever may use one may then use what the others fetched. Each keeps
+    /// to its own limits, whoever used the data key before it, and to those of whoever fetched the key:
+    /// one that a manager may not use any more is dropped, and it fetches another for all of them.
     #[must_use]
     pub fn with_partition(self, partition: impl Into<String>) -> Self {
         let partition = partition.into().into_bytes();
@@ -198,12 +200,9 @@ impl MaterialsManager for CachingManager {
         let (true, Some(bytes)) = (shared, request.plaintext_length) else {
             return self.inner.encryption_materials(request).await;
         };
-        match self.limits.allowance().after(bytes) {
-            // A data key with nothing left for another message need not be kept.
-            None | Some(Allowance { messages: 0, .. }) => {
-                return self.inner.encryption_materials(request).await;
-            }
-            Some(_) => {}
+        // A data key with nothing left for another message need not be kept.
+        if self.limits.messages == 1 || self.limits.bytes < bytes {
+            return self.inner.encryption_materials(request).await;
         }
         let fetch = || {
             let (inner, cache) = (Arc::clone(&self.inner), self.cache.clone());
@@ -216,14 +215,14 @@ impl MaterialsManager for CachingManager {
                 };
                 let materials = inner.encryption_materials(request).await?;
                 // The inner manager may have chosen a suite whose data keys are not shared by itself.
-                let allowance = match materials.suite.shares_data_keys() {
-                    true => limits.allowance(),
-                    false => Allowance { messages: 1, bytes },
+                let limits = match materials.suite.shares_data_keys() {
+                    true => limits.usage(),
+                    false => Usage { messages: 1, bytes },
                 };
-                Ok(CachedEncryption::new(materials, allowance))
+                Ok(CachedEncryption::new(materials, limits))
             }
         };
-        let take = |kept: &CachedEncryption| kept.take(bytes);
+        let take = |kept: &CachedEncryption| kept.take(bytes, self.limits.usage());
         let (id, cache) = (self.encryption_id(request), self.cache.encryption());
         cache.value(&id, self.lifetime, take, fetch).await
     }

@@ -9,7 +9,8 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -151,6 +152,16 @@ impl Cached {
         let calls = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (calls(&self.generated), calls(&self.unwrapped))
     }
+}
+
+/// Two managers with one cache and one partition.
+fn sharing(first: CacheLimits, second: CacheLimits) -> [Cached; 2] {
+    let cache = MaterialsCache::new(10).unwrap();
+    [first, second].map(|limits| {
+        let cached = Cached::in_cache(cache.clone(), limits);
+        let manager = cached.manager.with_partition("shared");
+        Cached { manager, ..cached }
+    })
 }
 
 #[test]
@@ -316,14 +327,58 @@ fn partitions_share_only_when_they_are_named_alike() {
         cached.seal(&EncryptOptions::default());
         assert_eq!(cached.calls().0, 1);
     }
-    let [third, fourth] = [(); 2].map(|()| {
-        let cached = Cached::in_cache(cache.clone(), limits());
-        let manager = cached.manager.with_partition("shared");
-        Cached { manager, ..cached }
-    });
+    let [third, fourth] = sharing(limits(), limits());
     third.seal(&EncryptOptions::default());
     fourth.seal(&EncryptOptions::default());
     assert_eq!((third.calls().0, fourth.calls().0), (1, 0));
+}
+
+#[test]
+fn each_of_a_partition_keeps_to_its_own_limits_and_to_those_of_who_fetched() {
+    // Four bytes each: three messages either way.
+    for narrow in [limits().with_messages(3), limits().with_bytes(12)] {
+        let wide = limits().with_messages(100).with_bytes(1000);
+        let [wide, narrow] = sharing(wide, narrow);
+        let options = EncryptOptions::default();
+        let key = |cached: &Cached| wrapped_key(&cached.seal(&options));
+        let fetched = || (wide.calls().0, narrow.calls().0);
+
+        // Of a key of the wide one, the narrow one has what the wide one leaves of three messages.
+        let first = key(&wide);
+        assert_eq!([key(&wide), key(&narrow)], [first.clone(), first.clone()]);
+        assert_eq!(key(&wide), first, "not beyond the limits of who asks");
+        assert_eq!(fetched(), (1, 0));
+        let second = key(&narrow);
+        assert_ne!(second, first, "four messages were too many already");
+        assert_eq!(fetched(), (1, 1));
+
+        // A key of the narrow one ends for both of them after three.
+        assert_eq!([key(&wide), key(&wide)], [second.clone(), second.clone()]);
+        let third = key(&wide);
+        assert_ne!(third, second);
+        assert_eq!(fetched(), (2, 1));
+        assert_eq!([key(&narrow), key(&narrow)], [third.clone(), third.clone()]);
+        assert_ne!(key(&narrow), third);
+        assert_eq!(fetched(), (2, 2));
+    }
+}
+
+#[test]
+fn a_flight_of_another_manager_stretches_no_limit() {
+    for narrow in [limits().with_messages(3), limits().with_bytes(12)] {
+        let [wide, narrow] = sharing(limits(), narrow);
+        let options = EncryptOptions::default();
+        // The wide one fetches, and all the others wait for that.
+        let managers = iter::once(&wide.manager).chain(iter::repeat_n(&narrow.manager, 10));
+        let encrypt = |manager| envelope::encrypt(manager, b"text", &options);
+        let messages = block_on(join_all(managers.map(encrypt)));
+        let mut keys: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        for message in messages.into_iter().skip(1) {
+            *keys.entry(wrapped_key(&message.unwrap())).or_default() += 1;
+        }
+        assert!(keys.into_values().all(|messages| messages <= 3));
+        assert_eq!((wide.calls().0, narrow.calls().0), (1, 3));
+    }
 }
 
 #[test]
