@@ -72,7 +72,8 @@ impl Lifetime {
 /// A clone is the same cache. All who wait for one fetch get what it gave, its error too; errors are
 /// not kept. Whoever waits drives the fetch, so a task that is dropped or not polled holds up nobody.
 /// After 10 seconds without an answer the next who asks begins another fetch; who waits for the first
-/// waits as long as it takes, so give calls of services a time-out.
+/// waits as long as it takes, so give calls of services a time-out. What the first gives is kept all
+/// the same, unless the other was faster.
 ///
 /// A value is dropped as soon as it is evicted, replaced or found to be too old. Age is looked at when
 /// a value is asked for, and of all values when one is fetched, once a second at most; there is no
@@ -110,8 +111,9 @@ struct Inner<K, V, E> {
 type Flight<V, E> = Shared<BoxFuture<'static, Landing<V, E>>>;
 
 struct Flights<K, V, E> {
-    by_key: HashMap<K, UnderWay<V, E>>,
-    /// How many there were. The last of a key is the one that counts.
+    /// Those whose value will be kept, in the order in which they began, one at least for each key.
+    by_key: HashMap<K, Vec<UnderWay<V, E>>>,
+    /// How many there were.
     number: u64,
     /// When what is too old was last looked for.
     swept: Duration,
@@ -272,11 +274,12 @@ where
     {
         let now = self.now();
         let mut flights = self.0.flights();
-        if let Some(flight) = flights.under_way(key, now) {
-            return Some((flight, false));
-        }
+        // First of all: an earlier fetch may have left a value while a later one is under way.
         if self.0.kept.contains_key(key) {
             return None;
+        }
+        if let Some(flight) = flights.under_way(key, now) {
+            return Some((flight, false));
         }
         let flight = self.take_off(&mut flights, key, now, lifetime, fetch());
         Some((flight, true))
@@ -325,25 +328,26 @@ where
                 Err(panic) => Landing::Panicked(Arc::new(Mutex::new(Some(panic)))),
             };
             let mut flights = inner.flights();
-            // Another one was begun after this, or the cache was cleared: what this gives is not kept.
-            let last = flights.by_key.get(&landing_at);
-            if last.is_some_and(|last| last.number == number) {
-                flights.by_key.remove(&landing_at);
-                if let Landing::Fetched(value) = &landing {
-                    let kept = Kept::new(Arc::clone(value), now, lifetime);
-                    inner.kept.insert(landing_at, kept);
-                }
+            let fetched = match &landing {
+                Landing::Fetched(value) => Some(value),
+                Landing::Failed(_) | Landing::Panicked(_) => None,
+            };
+            let is_kept = flights.land(&landing_at, number, fetched.is_some());
+            if let (Some(value), true) = (fetched, is_kept) {
+                let kept = Kept::new(Arc::clone(value), now, lifetime);
+                inner.kept.insert(landing_at, kept);
             }
             landing
         };
         let flight = flight.boxed().shared();
         if let Some(weak) = flight.downgrade() {
-            let under_way = UnderWay {
+            let under_way = flights.by_key.entry(key.clone()).or_default();
+            under_way.retain(UnderWay::is_awaited);
+            under_way.push(UnderWay {
                 flight: weak,
                 number,
                 begun: now,
-            };
-            flights.by_key.insert(key.clone(), under_way);
+            });
         }
         flight
     }
@@ -409,9 +413,10 @@ impl<K: Eq + Hash, V, E> Inner<K, V, E> {
             return;
         }
         flights.swept = now;
-        flights
-            .by_key
-            .retain(|_, last| last.flight.upgrade().is_some());
+        flights.by_key.retain(|_, under_way| {
+            under_way.retain(UnderWay::is_awaited);
+            !under_way.is_empty()
+        });
         self.drop_expired(now);
     }
 
@@ -420,14 +425,39 @@ impl<K: Eq + Hash, V, E> Inner<K, V, E> {
     }
 }
 
+impl<V, E> UnderWay<V, E> {
+    fn is_awaited(&self) -> bool {
+        self.flight.upgrade().is_some()
+    }
+}
+
 impl<K: Eq + Hash, V, E> Flights<K, V, E> {
     /// The fetch to wait for, if there is one that may still be answered.
     fn under_way(&self, key: &K, now: Duration) -> Option<Flight<V, E>> {
-        let last = self.by_key.get(key)?;
+        let last = self.by_key.get(key)?.last()?;
         let age = now.checked_sub(last.begun)?;
         (age < LONGEST_FLIGHT)
             .then(|| last.flight.upgrade())
             .flatten()
+    }
+
+    /// Ends a fetch: whether its value is to be kept. That of one which took long is, though another was
+    /// begun meanwhile, or a slow service would never fill the cache. It is not if a later one left a
+    /// value already, or if the cache was cleared.
+    fn land(&mut self, key: &K, number: u64, has_value: bool) -> bool {
+        let Some(under_way) = self.by_key.get_mut(key) else {
+            return false;
+        };
+        let Some(place) = under_way.iter().position(|one| one.number == number) else {
+            return false;
+        };
+        // With a value, those before it come too late.
+        let first = if has_value { 0 } else { place };
+        under_way.drain(first..=place);
+        if under_way.is_empty() {
+            self.by_key.remove(key);
+        }
+        true
     }
 }
 

@@ -82,6 +82,14 @@ impl Fixture {
         self.cache.value(&key, lifetime, take, fetch).await
     }
 
+    /// Asks for the one key, where the service does not answer yet.
+    fn begin(&self) -> (oneshot::Sender<Answer>, impl Future<Output = Answer>) {
+        let (send, receive) = oneshot::channel();
+        let mut asking = Box::pin(self.ask("key", receive.map(Result::unwrap)));
+        assert!((&mut asking).now_or_never().is_none());
+        (send, asking)
+    }
+
     /// Asks for the one key, where the service answers this.
     fn now(&self, answer: Answer) -> Answer {
         block_on(self.ask("key", ready(answer)))
@@ -264,6 +272,108 @@ fn a_fetch_that_hangs_stops_nobody_who_comes_later() {
     assert_eq!(fixture.at(begun + 9).now(Ok(4)), Ok(2));
     assert_eq!(fixture.at(begun + 10).now(Ok(4)), Ok(4));
     assert_eq!(fixture.fetched(), 4);
+}
+
+#[test]
+fn a_service_that_is_slow_fills_the_cache_under_steady_traffic() {
+    const SLOW: u64 = 12;
+    let fixture = Fixture::new(lifetime(AGE));
+    let mut answers = Vec::new();
+    let mut waiting = Vec::new();
+    let mut found = Vec::new();
+    for now in 0..2 * AGE {
+        fixture.at(now);
+        answers.retain_mut(
+            |(begun, send): &mut (u64, Option<oneshot::Sender<Answer>>)| {
+                let is_due = begun.saturating_add(SLOW) <= now;
+                if is_due {
+                    send.take().unwrap().send(Ok(*begun)).unwrap();
+                }
+                !is_due
+            },
+        );
+        // One more asks each second.
+        let (send, receive) = oneshot::channel();
+        waiting.push((
+            now,
+            Box::pin(fixture.ask("key", receive.map(Result::unwrap))),
+        ));
+        let before = fixture.fetched();
+        waiting.retain_mut(|(asked, caller)| match caller.now_or_never() {
+            Some(value) => {
+                found.push((*asked, now, value.unwrap()));
+                false
+            }
+            None => true,
+        });
+        if fixture.fetched() > before {
+            answers.push((now, Some(send)));
+        }
+    }
+    // Who asked when, was answered when, and by the fetch that began when.
+    let expected = |asked| match asked {
+        0..10 => (asked, 12, 0),
+        10..12 => (asked, 22, 10),
+        12..22 => (asked, asked, 0),
+        22..70 => (asked, asked, 10),
+        70..80 => (asked, 82, 70),
+        80..82 => (asked, 92, 80),
+        82..92 => (asked, asked, 70),
+        _ => (asked, asked, 80),
+    };
+    found.sort_unstable();
+    assert_eq!(found, (0..2 * AGE).map(expected).collect::<Vec<_>>());
+    // At 0, 10, 70 and 80.
+    assert_eq!((fixture.fetched(), fixture.cache.misses()), (4, 4));
+}
+
+#[test]
+fn what_a_slow_fetch_gives_is_kept_unless_a_later_one_gave_a_value_or_the_cache_was_cleared() {
+    // The later one failed, or was given up.
+    for later in [Some(Err("down")), None] {
+        let fixture = Fixture::new(lifetime(AGE));
+        let (send, first) = fixture.begin();
+        fixture.at(10);
+        match later {
+            Some(answer) => assert_eq!(fixture.now(answer), Err("down")),
+            None => assert!(fixture.ask("key", pending()).now_or_never().is_none()),
+        }
+        send.send(Ok(1)).unwrap();
+        assert_eq!(block_on(first), Ok(1));
+        assert_eq!(fixture.now(Ok(3)), Ok(1));
+        // It is as old as its fetch.
+        assert_eq!(fixture.at(AGE - 1).now(Ok(4)), Ok(1));
+        assert_eq!(fixture.at(AGE).now(Ok(5)), Ok(5));
+    }
+
+    // The later one gave a value, which is gone already.
+    let fixture = Fixture::new(lifetime(AGE));
+    let (send, first) = fixture.begin();
+    assert_eq!(fixture.at(10).now(Ok(2)), Ok(2));
+    fixture.at(11);
+    let third = fixture.ask_with("key", lifetime(1), pending());
+    let mut third = Box::pin(third);
+    assert!((&mut third).now_or_never().is_none());
+    send.send(Ok(1)).unwrap();
+    assert_eq!(block_on(first), Ok(1));
+    assert!(fixture.cache.is_empty());
+    assert!(fixture.ask("key", pending()).now_or_never().is_none());
+    assert_eq!(fixture.fetched(), 3);
+
+    // The cache was cleared after both began.
+    let fixture = Fixture::new(lifetime(AGE));
+    let (send_first, first) = fixture.begin();
+    let (send_second, second) = fixture.at(10).begin();
+    fixture.cache.clear();
+    let (send_third, third) = fixture.begin();
+    assert_eq!(fixture.fetched(), 3);
+    send_first.send(Ok(1)).unwrap();
+    send_second.send(Ok(2)).unwrap();
+    assert_eq!((block_on(first), block_on(second)), (Ok(1), Ok(2)));
+    assert!(fixture.cache.is_empty());
+    send_third.send(Ok(3)).unwrap();
+    assert_eq!(block_on(third), Ok(3));
+    assert_eq!(fixture.now(Ok(4)), Ok(3));
 }
 
 #[test]
