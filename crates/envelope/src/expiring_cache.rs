@@ -158,7 +158,8 @@ where
         Self::with_clock(capacity, monotonic_clock)
     }
 
-    /// As [`new`](Self::new), with another clock: it says how long ago any fixed moment was.
+    /// As [`new`](Self::new), with another clock: it says how long ago any fixed moment was. It is asked
+    /// with the cache locked, and may not use the cache.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -223,7 +224,7 @@ where
                     continue;
                 };
                 let renewal = match left <= lifetime.grace {
-                    true => self.renewal(key, &kept, now, lifetime, &fetch),
+                    true => self.renewal(key, &kept, lifetime, &fetch),
                     false => None,
                 };
                 let Some(flight) = renewal else {
@@ -272,8 +273,9 @@ where
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let now = self.now();
         let mut flights = self.0.flights();
+        // With the lock held: whatever is under way began before this, unless the clock was set back.
+        let now = self.now();
         // First of all: an earlier fetch may have left a value while a later one is under way.
         if self.0.kept.contains_key(key) {
             return None;
@@ -290,7 +292,6 @@ where
         &self,
         key: &K,
         kept: &Arc<Kept<V>>,
-        now: Duration,
         lifetime: Lifetime,
         fetch: impl Fn() -> F,
     ) -> Option<Flight<V, E>>
@@ -298,6 +299,8 @@ where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
         let mut flights = self.0.flights();
+        // With the lock held, as above.
+        let now = self.now();
         let is_stored = |kept: &Arc<_>| {
             let stored = self.0.kept.get(key);
             stored.is_some_and(|stored| Arc::ptr_eq(&stored, kept))
