@@ -8,8 +8,8 @@ use crate::exchange;
 use crate::in_memory_server::InMemoryServer;
 use crate::peer::Peer;
 
-/// The KMS and the DynamoDB of the test kit. They do what no emulator does, so that Python's keyrings
-/// and ours are tried on each other there too: key agreement, and branch keys under replicas.
+/// The KMS and the DynamoDB of the test kit. They do what no emulator does: key agreement, and branch
+/// keys under replicas. All that others do as well is tried too, so that users can rely on the kit.
 pub(crate) async fn check(tools: &Path) -> Result<()> {
     let server = InMemoryServer::start().await?;
     let kms = Emulator {

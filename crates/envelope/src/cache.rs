@@ -36,7 +36,8 @@ impl MaterialsCache {
     }
 
     /// As [`new`](Self::new), with another clock than the system's monotonic one: it says how long ago
-    /// any fixed moment was.
+    /// any fixed moment was. It is asked with the cache locked, and may not use the cache, nor wait for
+    /// who does.
     ///
     /// # Errors
     /// As [`new`](Self::new).

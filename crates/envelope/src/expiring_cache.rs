@@ -111,7 +111,7 @@ struct Inner<K, V, E> {
 type Flight<V, E> = Shared<BoxFuture<'static, Landing<V, E>>>;
 
 struct Flights<K, V, E> {
-    /// Those whose value will be kept, in the order in which they began, one at least for each key.
+    /// Those whose value may be kept, in the order in which they began, one at least for each key.
     by_key: HashMap<K, Vec<UnderWay<V, E>>>,
     /// How many there were.
     number: u64,
@@ -159,7 +159,7 @@ where
     }
 
     /// As [`new`](Self::new), with another clock: it says how long ago any fixed moment was. It is asked
-    /// with the cache locked, and may not use the cache.
+    /// with the cache locked, and may not use the cache, nor wait for who does.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -198,7 +198,7 @@ where
     /// What `take` gives of the value behind the key, or of one that `fetch` gets.
     ///
     /// `take` gives nothing of a value that is used up; then another is fetched. `fetch` is called with
-    /// the cache locked: only the future that it returns may use the cache.
+    /// the cache locked: only the future that it returns may use the cache, and not while it is dropped.
     ///
     /// # Errors
     /// Those of `fetch`, which may be the one of another caller.
@@ -338,7 +338,10 @@ where
             let is_kept = flights.land(&landing_at, number, fetched.is_some());
             if let (Some(value), true) = (fetched, is_kept) {
                 let kept = Kept::new(Arc::clone(value), now, lifetime);
-                inner.kept.insert(landing_at, kept);
+                // What took longer than it may live would only push another out.
+                if kept.left((inner.clock)(), lifetime).is_some() {
+                    inner.kept.insert(landing_at, kept);
+                }
             }
             landing
         };

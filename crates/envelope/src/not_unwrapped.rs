@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -54,6 +55,14 @@ impl NotUnwrapped {
         self.has(ErrorKind::InvalidRequest)
     }
 
+    /// What was said of keys that are not listed and of none before: that a limit was reached, say.
+    fn of_others_alone(&self) -> impl Iterator<Item = &Attempt> {
+        let mut said = HashSet::new();
+        self.attempts.iter().filter(move |attempt| {
+            said.insert((attempt.keyring(), attempt.reason())) && attempt.index() >= LISTED_KEYS
+        })
+    }
+
     fn has(&self, kind: ErrorKind) -> bool {
         self.attempts
             .iter()
@@ -89,6 +98,10 @@ impl fmt::Display for NotUnwrapped {
         }
         if self.keys.len() > LISTED_KEYS {
             write!(f, "\n  and {} more", self.keys.len() - LISTED_KEYS)?;
+            for attempt in self.of_others_alone().take(LISTED_KEYS) {
+                let number = attempt.index() + 1;
+                write!(f, "\n    encrypted data key {number}: {attempt}")?;
+            }
         }
         if !self.not_stored.is_empty() {
             write!(

@@ -76,6 +76,14 @@ fn a_long_report_is_cut() {
     let text = open(&raw("other", 1), &message, &DecryptOptions::default()).to_string();
     assert!(text.ends_with("\n  and 6 more"), "{text}");
     assert_eq!(text.lines().count(), 1 + 2 * 20 + 1);
+
+    // What is said of none of the listed keys is said all the same.
+    let writer = writer.and(raw("other", 2)).and(raw("other", 3));
+    let message = blocking::encrypt(&writer, b"", &EncryptOptions::default()).unwrap();
+    let text = open(&raw("other", 1), &message, &DecryptOptions::default()).to_string();
+    let end = "\n  and 8 more\n    encrypted data key 27: raw AES acme/other: failed: not authentic: \
+               another wrapping key, another encryption context, or tampered";
+    assert!(text.ends_with(end), "{text}");
 }
 
 #[test]

@@ -74,10 +74,6 @@ impl OneByOne for AnyKey {
         self.maximum_tries
     }
 
-    fn more_tries(&self) -> &'static str {
-        "; the keyring's `with_maximum_tries` allows more"
-    }
-
     async fn open(
         &self,
         key: &EncryptedDataKey,

@@ -185,7 +185,8 @@ impl BranchKeyStore {
     /// still open what they wrapped.
     ///
     /// # Errors
-    /// [`BranchKeyError::ChangedMeanwhile`] when another caller was first; then nothing was written.
+    /// [`BranchKeyError::ChangedMeanwhile`] when another caller was first; then nothing was written, and
+    /// that caller's version may be all you want.
     /// [`BranchKeyError::NotFound`], [`BranchKeyError::ReadOnly`], [`BranchKeyError::Malformed`], those
     /// of the services.
     pub async fn create_version(&self, id: &str) -> Result<String, BranchKeyError> {

@@ -15,7 +15,7 @@ use crate::service::Service;
 /// Give it a [`DiscoveryFilter`]. Each encrypted data key may cost a call, twenty at most unless
 /// [`with_maximum_tries`](Self::with_maximum_tries) says otherwise. A bound of their number,
 /// [`DecryptOptions::with_maximum_encrypted_data_keys`](envelope::DecryptOptions::with_maximum_encrypted_data_keys),
-/// keeps a hostile message from causing any. Source: AWS Encryption SDK specification, "AWS KMS
+/// refuses a message that holds more before any call. Source: AWS Encryption SDK specification, "AWS KMS
 /// Discovery Keyring".
 ///
 /// ```no_run

@@ -13,6 +13,8 @@ pub(crate) const MAXIMUM_TRIES: usize = 20;
 /// Attempts that are reported of one keyring: nobody reads the many of a hostile message.
 const REPORTED_ATTEMPTS: usize = 1000;
 
+const LIMIT: &str = "the keyring tried as many others as it may before";
+
 /// Reads encrypted data keys one by one: the part in which the keyrings differ.
 #[async_trait]
 pub(crate) trait OneByOne: Sync {
@@ -22,12 +24,6 @@ pub(crate) trait OneByOne: Sync {
     /// Encrypted data keys of one message that the service is asked to open.
     fn maximum_tries(&self) -> usize {
         MAXIMUM_TRIES
-    }
-
-    /// How to have more tried, where an honest message may need it: the end of the sentence that
-    /// says that no more were.
-    fn more_tries(&self) -> &'static str {
-        ""
     }
 
     async fn open(
@@ -62,10 +58,7 @@ pub(crate) async fn first_to_open(
     for (index, key) in keys.iter().enumerate() {
         let name = || Arc::clone(keyring.description());
         let opened = match tried >= maximum {
-            true => Err(Refusal::Skipped(Cow::Owned(format!(
-                "{maximum} others were tried before{}",
-                keyring.more_tries()
-            )))),
+            true => Err(Refusal::Skipped(LIMIT.into())),
             false => keyring.open(key, request).await,
         };
         tried += usize::from(!matches!(opened, Err(Refusal::Skipped(_))));

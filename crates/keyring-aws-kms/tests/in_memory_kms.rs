@@ -178,7 +178,9 @@ async fn clients_make_keys_and_replicas() {
     let primary = created.key_metadata.unwrap();
     assert_eq!(primary.multi_region, Some(true));
     let request = client.replicate_key().key_id(primary.key_id);
-    let replica = request.replica_region(OTHER_REGION).send().await.unwrap();
+    let request = request.replica_region(OTHER_REGION);
+    let replica = request.clone().send().await.unwrap();
+    assert_eq!(code(request.send().await), "AlreadyExistsException");
     let replica = replica.replica_key_metadata.unwrap().arn.unwrap();
     let primary = primary.arn.unwrap();
     assert_eq!(replica, primary.replace(REGION, OTHER_REGION));

@@ -137,6 +137,8 @@ impl BranchKeyError {
     /// Sorts the failure by what to do about it. It is [`Unavailable`](ErrorKind::Unavailable) where
     /// the same call may succeed later with nothing changed, and
     /// [`NotAuthentic`](ErrorKind::NotAuthentic) where an item was altered.
+    /// [`ChangedMeanwhile`](Self::ChangedMeanwhile) is `Unavailable` too, but look before you call again:
+    /// the version that another caller made may be all you want.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {

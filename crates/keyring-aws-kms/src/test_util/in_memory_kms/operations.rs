@@ -168,6 +168,17 @@ impl Caller<'_> {
     fn replicate_key(&self, request: &Request) -> Result<Value, Refusal> {
         let key = self.usable(&request.key_id)?;
         let region = required(&request.replica_region, "the replica's region is missing")?;
+        if self
+            .kms
+            .state()
+            .keys
+            .contains_key(&key.arn.in_region(region))
+        {
+            return Err(Refusal::new(
+                "AlreadyExistsException",
+                "the key is in this region already",
+            ));
+        }
         let replica = self.kms.replicate(&key.arn, region).map_err(|_| {
             Refusal::new(
                 "UnsupportedOperationException",
