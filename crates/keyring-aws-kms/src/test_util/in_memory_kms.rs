@@ -36,7 +36,7 @@ const ACCOUNT: &str = "111122223333";
 /// and KMS's limits are checked, and refused with KMS's error codes. It has the operations `Encrypt`,
 /// `Decrypt`, `ReEncrypt`, `GenerateDataKey`, `GenerateDataKeyWithoutPlaintext`, `GetPublicKey`,
 /// `DeriveSharedSecret`, `DescribeKey`, `CreateKey` and `ReplicateKey`. There are no key policies: what
-/// may be used is what [`deny`](Self::deny) left.
+/// may be used is what [`deny`](Behaviour::deny) left.
 ///
 /// Retries and latency need the Tokio runtime; its time may be paused.
 ///
