@@ -7,9 +7,10 @@ use envelope::{
     Error as EnvelopeError, MaterialsManager, Result, Transform,
 };
 use envelope_store::format::{Format, InstructionFile, NewObject, Parsed, Sealed, Stored};
-use envelope_store::{
-    EncryptedStore, EncryptedStoreBuilder, MetadataLimit, Waiting, metadata_length,
-};
+#[cfg(feature = "aws")]
+use envelope_store::{EncryptedStore, EncryptedStoreBuilder, MetadataLimit};
+use envelope_store::{Waiting, metadata_length};
+#[cfg(feature = "aws")]
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, Extensions};
@@ -183,6 +184,7 @@ impl S3ec {
     ///
     /// # Errors
     /// As [`open`](crate::open).
+    #[cfg(feature = "aws")]
     pub fn over(
         self,
         bucket: AmazonS3Builder,

@@ -13,6 +13,8 @@ use super::{MaterialDescription, WrapAlgorithm, WrapInfo, raw_binding};
 const DOES_NOT_OPEN: &str = "does not open: another private key, or tampered";
 /// Whoever has the public key can make such a wrap, so this tells them nothing new.
 const NOT_BOUND: &str = "holds no data key that is bound to the object's content algorithm; the object's metadata was tampered with";
+#[cfg(not(feature = "legacy-oaep"))]
+const NOT_BUILT: &str = "is wrapped by OAEP with SHA-256 and MGF1 with SHA-1, which this build cannot open; build envelope-s3 with its feature legacy-oaep";
 
 /// Wraps data keys with RSA: the public key encrypts, the private key decrypts.
 ///
@@ -91,7 +93,10 @@ impl Rsa {
     fn unwrap(&self, received: &Received<'_>, request: KeyRequest<'_>) -> Result<DataKey, Refusal> {
         let padding = match received.info.wrap {
             WrapAlgorithm::RsaOaepSha1 => RsaPadding::OaepSha1,
+            #[cfg(feature = "legacy-oaep")]
             WrapAlgorithm::RsaOaepSha256 => RsaPadding::OaepSha256Mgf1Sha1,
+            #[cfg(not(feature = "legacy-oaep"))]
+            WrapAlgorithm::RsaOaepSha256 => return Err(Refusal::failed(NOT_BUILT)),
             WrapAlgorithm::V1Rsa => RsaPadding::Pkcs1,
             _ => return Err(received.another_keyring()),
         };
