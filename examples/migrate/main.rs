@@ -4,6 +4,7 @@
 //! ```sh
 //! cargo run --release -p examples --example migrate
 //! cargo run --release -p examples --example migrate -- --help
+//! cargo run --release -p examples --features clouds --example migrate -- s3://old gs://new
 //! ```
 
 mod bucket;
@@ -32,8 +33,8 @@ With two URLs: objects of the S3 Encryption Client below SOURCE, V1 to V3, becom
 DESTINATION. With --back, framed objects below SOURCE become V3 objects below DESTINATION.
 Objects that are at the destination under the same names are replaced. The source is only read.
 
-URLs: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, file:///folder. Settings come from
-the environment (AWS_*, GOOGLE_*, AZURE_*).
+URLs: file:///folder and, when built with `--features clouds`, s3://bucket/prefix, gs://bucket/prefix
+and az://container/prefix. Settings come from the environment (AWS_*, GOOGLE_*, AZURE_*).
 
 Keys, in environment variables that name files:
   S3EC_AES_KEY      16, 24 or 32 raw bytes: wraps data keys of S3 Encryption Client objects

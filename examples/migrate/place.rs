@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use envelope_fs::LocalStore;
-use envelope_gcs::GcsBuilder;
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -53,19 +49,8 @@ impl Place {
         let url = Url::parse(text).with_context(|| format!("{text} is not a URL"))?;
         let (scheme, prefix) = ObjectStoreScheme::parse(&url)?;
         let store: Arc<DynObjectStore> = match scheme {
-            ObjectStoreScheme::AmazonS3 => {
-                let bucket = AmazonS3Builder::from_env().with_url(text);
-                Arc::new(envelope_s3::open(bucket)?)
-            }
-            ObjectStoreScheme::GoogleCloudStorage => {
-                let bucket = GoogleCloudStorageBuilder::from_env().with_url(text);
-                Arc::new(GcsBuilder::new(bucket).build()?)
-            }
-            ObjectStoreScheme::MicrosoftAzure => {
-                Arc::new(MicrosoftAzureBuilder::from_env().with_url(text).build()?)
-            }
             ObjectStoreScheme::Local => Arc::new(LocalStore::new(LocalFileSystem::new())),
-            _ => bail!("{text}: no store for this; the schemes are s3, gs, az and file"),
+            scheme => bucket(&scheme, text)?,
         };
         Ok(Self {
             name: text.trim_end_matches('/').to_owned(),
@@ -98,6 +83,36 @@ impl Place {
             .map(|meta| (meta.location, (meta.e_tag, meta.size)))
             .collect())
     }
+}
+
+/// The bucket behind a URL.
+#[cfg(feature = "clouds")]
+fn bucket(scheme: &ObjectStoreScheme, url: &str) -> Result<Arc<DynObjectStore>> {
+    use envelope_gcs::GcsBuilder;
+    use object_store::aws::AmazonS3Builder;
+    use object_store::azure::MicrosoftAzureBuilder;
+    use object_store::gcp::GoogleCloudStorageBuilder;
+
+    Ok(match scheme {
+        ObjectStoreScheme::AmazonS3 => Arc::new(envelope_s3::open(
+            AmazonS3Builder::from_env().with_url(url),
+        )?),
+        ObjectStoreScheme::GoogleCloudStorage => {
+            let bucket = GoogleCloudStorageBuilder::from_env().with_url(url);
+            Arc::new(GcsBuilder::new(bucket).build()?)
+        }
+        ObjectStoreScheme::MicrosoftAzure => {
+            Arc::new(MicrosoftAzureBuilder::from_env().with_url(url).build()?)
+        }
+        _ => bail!("{url}: no store for this; the schemes are s3, gs, az and file"),
+    })
+}
+
+#[cfg(not(feature = "clouds"))]
+fn bucket(_scheme: &ObjectStoreScheme, url: &str) -> Result<Arc<DynObjectStore>> {
+    bail!(
+        "{url}: only file URLs are built in; for s3, gs and az add `--features clouds` to cargo run"
+    )
 }
 
 impl fmt::Display for Place {

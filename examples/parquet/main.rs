@@ -2,7 +2,7 @@
 //! ranges, and counts what that takes of the store below, next to the same without encryption.
 //!
 //! ```sh
-//! cargo run --release -p examples --example parquet
+//! cargo run --release -p examples --features parquet --example parquet
 //! ```
 
 mod counting_store;
