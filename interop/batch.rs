@@ -9,6 +9,7 @@ use envelope::{
 use serde_json::json;
 
 use crate::keys::{KeyDescription, Keys};
+use crate::matrix::Matrix;
 use crate::peer::PeerKind;
 
 const MIB: usize = 1 << 20;
@@ -55,32 +56,54 @@ fn contexts() -> Vec<BTreeMap<String, String>> {
     ]
 }
 
-/// All lengths at all frame lengths with all contexts. 1 MiB in short frames is a message of its
-/// own, below.
-fn every_case() -> Vec<Case> {
-    let contexts = contexts().into_iter();
-    contexts.flat_map(|context| cases(&[context])).collect()
+/// At the edges of a frame.
+fn lengths(frame_length: u32) -> [usize; 6] {
+    let frame = frame_length as usize;
+    [0, 1, frame - 1, frame, frame + 1, 3 * frame]
 }
 
-/// All lengths at all frame lengths with these contexts in turn.
-fn cases(contexts: &[BTreeMap<String, String>]) -> Vec<Case> {
-    let mut turn = contexts.iter().cycle();
-    let mut cases = Vec::new();
-    for frame_length in FRAME_LENGTHS {
-        let frame = frame_length as usize;
-        for length in [0, 1, frame - 1, frame, frame + 1, 3 * frame, MIB] {
-            if length == MIB && frame < USUAL_FRAME_LENGTH as usize {
-                continue;
-            }
-            let context = turn.next().cloned().unwrap_or_default();
-            cases.push(Case {
-                frame_length,
-                context,
-                length,
-            });
-        }
-    }
+/// All lengths at the usual frame length, with contexts in turn.
+fn usual_cases() -> Vec<Case> {
+    cases([USUAL_FRAME_LENGTH], &contexts())
+}
+
+/// All lengths at all frame lengths with these contexts in turn. 1 MiB in short frames is a message of
+/// its own, below.
+fn all_lengths(contexts: &[BTreeMap<String, String>]) -> Vec<Case> {
+    let mut cases = cases(FRAME_LENGTHS, contexts);
+    let long = FRAME_LENGTHS.into_iter();
+    let long = long.filter(|frame_length| *frame_length >= USUAL_FRAME_LENGTH);
+    let contexts = contexts.iter().cycle();
+    cases.extend(long.zip(contexts).map(|(frame_length, context)| Case {
+        frame_length,
+        context: context.clone(),
+        length: MIB,
+    }));
     cases
+}
+
+fn cases(
+    frame_lengths: impl IntoIterator<Item = u32>,
+    contexts: &[BTreeMap<String, String>],
+) -> Vec<Case> {
+    let frame_lengths = frame_lengths.into_iter();
+    let lengths = frame_lengths.flat_map(|frame| lengths(frame).map(|length| (frame, length)));
+    let cases = lengths.zip(contexts.iter().cycle());
+    cases
+        .map(|((frame_length, length), context)| Case {
+            frame_length,
+            context: context.clone(),
+            length,
+        })
+        .collect()
+}
+
+/// All lengths at all frame lengths with all contexts.
+fn every_case() -> Vec<Case> {
+    let contexts = contexts().into_iter();
+    contexts
+        .flat_map(|context| all_lengths(&[context]))
+        .collect()
 }
 
 /// All contexts at the usual frame length.
@@ -96,8 +119,13 @@ fn context_cases() -> Vec<Case> {
 }
 
 /// Every suite with every keyring that the peer has, then with all that one keyring can be asked.
-pub(crate) fn batches(peer: PeerKind, keys: &Keys) -> Result<Vec<Batch>> {
+///
+/// How a message is cut into frames does not depend on its keyring, so that one keyring is enough for all
+/// frame lengths. A context is bound to the wrapped keys and stands in the header, whatever the lengths, so
+/// that contexts can take turns.
+pub(crate) fn batches(peer: PeerKind, keys: &Keys, matrix: Matrix) -> Result<Vec<Batch>> {
     let mut batches = Vec::new();
+    let full = matrix == Matrix::Full;
     let aes = keys.strongest_aes().context("there is an AES key")?;
     for suite in AlgorithmSuite::ALL {
         let batch = |keyring: &KeyDescription, cases| Batch {
@@ -108,17 +136,22 @@ pub(crate) fn batches(peer: PeerKind, keys: &Keys) -> Result<Vec<Batch>> {
             cases,
         };
         for keyring in keys.descriptions(peer) {
-            let mut cases = cases(&contexts());
-            cases.extend(context_cases());
+            let mut cases = usual_cases();
+            if full {
+                cases.extend(all_lengths(&contexts()));
+                cases.extend(context_cases());
+            }
             batches.push(batch(&keyring, cases));
         }
-        batches.push(batch(&aes, every_case()));
+        let lengths = match full {
+            true => every_case(),
+            false => all_lengths(&contexts()),
+        };
+        batches.push(batch(&aes, lengths));
         batches.push(Batch {
             header_length: Some(6000),
             ..batch(&aes, context_cases())
         });
-        // 65 536 frames.
-        batches.push(batch(&aes, vec![Case::of_frames(16)]));
         if peer.has_ecdh_and_required_context() {
             let mut cases = context_cases();
             cases.retain(|case| case.context.contains_key("tenant"));
@@ -127,8 +160,12 @@ pub(crate) fn batches(peer: PeerKind, keys: &Keys) -> Result<Vec<Batch>> {
                 ..batch(&aes, cases)
             });
         }
-        // 1 048 576 frames, once without and once with a signature.
-        if suite.commits() {
+        // 65 536 frames: their numbers need three bytes. Once without and once with a signature.
+        if full || suite.commits() {
+            batches.push(batch(&aes, vec![Case::of_frames(16)]));
+        }
+        // 1 048 576 frames.
+        if full && suite.commits() {
             batches.push(batch(&aes, vec![Case::of_frames(1)]));
         }
     }

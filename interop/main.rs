@@ -1,8 +1,9 @@
-//! Exchanges messages with other AWS Encryption SDKs, in both directions: `interop NAME PROGRAM
+//! Exchanges messages with other AWS Encryption SDKs, in both directions: `interop [--full] NAME PROGRAM
 //! ARGUMENT…` starts one peer and checks every suite with every keyring that the peer has.
 
 mod batch;
 mod keys;
+mod matrix;
 mod peer;
 
 use std::process::ExitCode;
@@ -11,11 +12,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::batch::{Batch, batches};
 use crate::keys::Keys;
+use crate::matrix::Matrix;
 use crate::peer::{Peer, PeerKind};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match run(&arguments) {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let matrix = Matrix::take(&mut arguments);
+    match run(&arguments, matrix) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("interop: {error:#}");
@@ -24,9 +27,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &[String]) -> Result<()> {
+fn run(arguments: &[String], matrix: Matrix) -> Result<()> {
     let [name, program @ ..] = arguments else {
-        bail!("usage: interop python|javascript PROGRAM ARGUMENT…");
+        bail!("usage: interop [--full] python|javascript PROGRAM ARGUMENT…");
     };
     let kind = match name.as_str() {
         "python" => PeerKind::Python,
@@ -36,7 +39,7 @@ fn run(arguments: &[String]) -> Result<()> {
     let keys = Keys::generate()?;
     let mut peer = Peer::start(kind, program)?;
     let (mut ours, mut theirs) = (0, 0);
-    for batch in batches(kind, &keys)? {
+    for batch in batches(kind, &keys, matrix)? {
         let label = batch.label();
         ours +=
             exchange(&batch, &mut peer).with_context(|| format!("{label}: {kind} reads ours"))?;

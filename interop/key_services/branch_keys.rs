@@ -8,6 +8,7 @@ use crate::emulator::{Emulator, REGION};
 use crate::exchange::{self, Exchange};
 use crate::key_description::KeyDescription;
 use crate::key_store::KeyStore;
+use crate::matrix::Matrix;
 use crate::messages::{UNSIGNED, not_opened, opening, opens, seal};
 use crate::peer::{Peer, pairs};
 use crate::{branch_key_items, branch_key_races};
@@ -30,7 +31,7 @@ pub(crate) struct BranchKeys<'a> {
 }
 
 /// Each side uses branch keys that the other made.
-pub(crate) async fn check(kms: &Emulator, peer: &mut Peer) -> Result<()> {
+pub(crate) async fn check(kms: &Emulator, peer: &mut Peer, matrix: Matrix) -> Result<()> {
     let key = kms.symmetric_key(REGION).await?;
     let mut keys = BranchKeys::new(kms, peer, KeyStore::under(&key))?;
     keys.store.create_table().await?;
@@ -47,7 +48,7 @@ pub(crate) async fn check(kms: &Emulator, peer: &mut Peer) -> Result<()> {
         keys.version(party, &id).await?;
         exchanges.push(Exchange::new(|| keys.one(&id), []));
     }
-    exchange::check(kms, keys.peer, "branch keys", &exchanges).await?;
+    exchange::check(kms, keys.peer, matrix, "branch keys", &exchanges).await?;
     one(
         kms.name,
         "branch keys: one for each tenant",
@@ -60,7 +61,7 @@ pub(crate) async fn check(kms: &Emulator, peer: &mut Peer) -> Result<()> {
 
 /// Where a branch key is under a multi-region key, each side reads it in the other region, and without
 /// being told the key.
-pub(crate) async fn check_regions(kms: &Emulator, peer: &mut Peer) -> Result<()> {
+pub(crate) async fn check_regions(kms: &Emulator, peer: &mut Peer, matrix: Matrix) -> Result<()> {
     let (primary, replica) = kms.replicated_key().await?;
     let mut exchanges = Vec::new();
     for party in PARTIES {
@@ -85,7 +86,7 @@ pub(crate) async fn check_regions(kms: &Emulator, peer: &mut Peer) -> Result<()>
             ));
         }
     }
-    exchange::check(kms, peer, "branch keys of two regions", &exchanges).await
+    exchange::check(kms, peer, matrix, "branch keys of two regions", &exchanges).await
 }
 
 /// What a branch key is for.

@@ -5,6 +5,7 @@ use envelope::{AlgorithmSuite, EncryptionContext, Error, ErrorKind, RsaPadding};
 use crate::check::{check as one, refused};
 use crate::emulator::{Emulator, OTHER_REGION, REGION};
 use crate::key_description::{AgreementKey, KeyDescription};
+use crate::matrix::Matrix;
 use crate::messages::{UNSIGNED, not_opened, opening, opens, seal};
 use crate::peer::Peer;
 
@@ -166,22 +167,24 @@ pub(crate) fn contexts() -> Result<[EncryptionContext; 3]> {
 pub(crate) async fn check(
     kms: &Emulator,
     peer: &mut Peer,
+    matrix: Matrix,
     what: &str,
     exchanges: &[Exchange],
 ) -> Result<()> {
     let name = |check: &str| format!("{what}: {check}");
+    let cases = cases(exchanges, matrix)?;
     one(kms.name, &name("round trips"), async {
-        let counts = round_trips(kms, exchanges).await?;
+        let counts = round_trips(kms, &cases).await?;
         Ok(counts.to_string())
     })
     .await?;
     one(kms.name, &name("Python reads ours"), async {
-        let counts = peer_reads(kms, peer, exchanges).await?;
+        let counts = peer_reads(kms, peer, &cases).await?;
         Ok(counts.to_string())
     })
     .await?;
     one(kms.name, &name("we read Python's"), async {
-        let counts = peer_writes(kms, peer, exchanges).await?;
+        let counts = peer_writes(kms, peer, &cases).await?;
         Ok(counts.to_string())
     })
     .await?;
@@ -205,54 +208,72 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// Each exchange with every suite that it serves and every context.
-fn cases(exchanges: &[Exchange]) -> Result<Vec<(&Exchange, AlgorithmSuite, EncryptionContext)>> {
+/// A message under each suite that the exchange serves.
+struct Case<'a> {
+    exchange: &'a Exchange,
+    suite: AlgorithmSuite,
+    context: EncryptionContext,
+}
+
+/// Each exchange with every suite that it serves, with contexts in turn or with all of them.
+fn cases(exchanges: &[Exchange], matrix: Matrix) -> Result<Vec<Case<'_>>> {
+    let contexts = contexts()?;
+    let mut turn = contexts.iter().cycle();
+    let contexts_of_each = match matrix {
+        Matrix::Cells => 1,
+        Matrix::Full => contexts.len(),
+    };
     let mut cases = Vec::new();
     for exchange in exchanges {
         let suites = AlgorithmSuite::ALL.into_iter();
         for suite in suites.filter(|suite| exchange.writer.serves(*suite)) {
-            for context in contexts()? {
-                cases.push((exchange, suite, context));
+            for context in turn.by_ref().take(contexts_of_each) {
+                cases.push(Case {
+                    exchange,
+                    suite,
+                    context: context.clone(),
+                });
             }
         }
     }
     Ok(cases)
 }
 
-async fn round_trips(kms: &Emulator, exchanges: &[Exchange]) -> Result<Counts> {
+async fn round_trips(kms: &Emulator, cases: &[Case<'_>]) -> Result<Counts> {
     let mut counts = Counts::default();
-    for (exchange, suite, context) in cases(exchanges)? {
-        let message = seal(&*exchange.writer.keyring(kms)?, suite, &context).await?;
+    for case in cases {
+        let message = ours(kms, case).await?;
         counts.messages += 1;
-        counts.readings += our_readers(kms, exchange, &message, suite, &context).await?;
+        counts.readings += our_readers(kms, case, &message).await?;
     }
     Ok(counts)
 }
 
-/// Each of our readers opens the message. How many there are.
-async fn our_readers(
-    kms: &Emulator,
-    exchange: &Exchange,
-    message: &[u8],
-    suite: AlgorithmSuite,
-    context: &EncryptionContext,
-) -> Result<usize> {
-    for reader in &exchange.readers {
-        let keyring = reader.keyring(kms)?;
-        let opened = opens(&*keyring, message, suite, context).await;
-        opened.with_context(|| format!("{suite}, {keyring:?}"))?;
-    }
-    Ok(exchange.readers.len())
+async fn ours(kms: &Emulator, case: &Case<'_>) -> Result<Vec<u8>> {
+    let keyring = case.exchange.writer.keyring(kms)?;
+    Ok(seal(&*keyring, case.suite, &case.context).await?)
 }
 
-async fn peer_reads(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<Counts> {
+/// Each of our readers opens the message. How many there are.
+async fn our_readers(kms: &Emulator, case: &Case<'_>, message: &[u8]) -> Result<usize> {
+    let suite = case.suite;
+    for reader in &case.exchange.readers {
+        let keyring = reader.keyring(kms)?;
+        let opened = opens(&*keyring, message, suite, &case.context).await;
+        opened.with_context(|| format!("{suite}, {keyring:?}"))?;
+    }
+    Ok(case.exchange.readers.len())
+}
+
+async fn peer_reads(kms: &Emulator, peer: &mut Peer, cases: &[Case<'_>]) -> Result<Counts> {
     let mut counts = Counts::default();
-    for (exchange, suite, context) in cases(exchanges)? {
-        let message = seal(&*exchange.writer.keyring(kms)?, suite, &context).await?;
+    for case in cases {
+        let suite = case.suite;
+        let message = ours(kms, case).await?;
         counts.messages += 1;
-        for reader in &exchange.readers {
+        for reader in &case.exchange.readers {
             let reader = reader.to_json(kms)?;
-            let opened = peer.opens(&reader, &message, suite, &context).await?;
+            let opened = peer.opens(&reader, &message, suite, &case.context).await?;
             opened.map_err(|refusal| anyhow!("{suite}, {reader}: {refusal}"))?;
             counts.readings += 1;
         }
@@ -260,14 +281,15 @@ async fn peer_reads(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> 
     Ok(counts)
 }
 
-async fn peer_writes(kms: &Emulator, peer: &mut Peer, exchanges: &[Exchange]) -> Result<Counts> {
+async fn peer_writes(kms: &Emulator, peer: &mut Peer, cases: &[Case<'_>]) -> Result<Counts> {
     let mut counts = Counts::default();
-    for (exchange, suite, context) in cases(exchanges)? {
-        let writer = exchange.writer.to_json(kms)?;
-        let message = peer.seal(&writer, suite, &context).await?;
+    for case in cases {
+        let suite = case.suite;
+        let writer = case.exchange.writer.to_json(kms)?;
+        let message = peer.seal(&writer, suite, &case.context).await?;
         let message = message.map_err(|refusal| anyhow!("{suite}, {writer}: {refusal}"))?;
         counts.messages += 1;
-        counts.readings += our_readers(kms, exchange, &message, suite, &context).await?;
+        counts.readings += our_readers(kms, case, &message).await?;
     }
     Ok(counts)
 }

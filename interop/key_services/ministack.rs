@@ -17,6 +17,7 @@ use crate::check::{check as one, left_out, refused};
 use crate::emulator::{Emulator, OTHER_REGION, REGION};
 use crate::exchange;
 use crate::key_store::{self, KeyStore};
+use crate::matrix::Matrix;
 use crate::messages::{
     PLAINTEXT, UNSIGNED, flipped, not_opened, not_unwrapped, opening, opens, seal, wrap,
 };
@@ -27,7 +28,7 @@ use crate::server::{Server, free_addresses};
 const NAME: &str = "MiniStack";
 
 /// What MiniStack's KMS does as AWS's: states of keys, replicas and RSA.
-pub(crate) async fn check(tools: &Path) -> Result<()> {
+pub(crate) async fn check(tools: &Path, matrix: Matrix) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let [address] = free_addresses()?;
     let kms = Emulator {
@@ -48,7 +49,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     let mut exchanges = exchange::symmetric(&kms).await?;
     exchanges.extend(exchange::replicas(&kms).await?);
     exchanges.extend(exchange::rsa_keys(&kms).await?);
-    exchange::check(&kms, &mut peer, "KMS keys", &exchanges).await?;
+    exchange::check(&kms, &mut peer, matrix, "KMS keys", &exchanges).await?;
     peer.stop().await?;
     program::check_ministack(&kms).await?;
     one(NAME, "disabled key", disabled(&kms)).await?;

@@ -13,6 +13,7 @@ use crate::cached::Cached;
 use crate::check::{check as one, left_out, refused};
 use crate::emulator::{Emulator, OTHER_REGION, REGION};
 use crate::exchange;
+use crate::matrix::Matrix;
 use crate::messages::{UNSIGNED, not_opened, not_unwrapped, opening, seal, wrap};
 use crate::moto_server::MotoServer;
 use crate::outages::PATIENCE;
@@ -24,7 +25,7 @@ const NAME: &str = "moto";
 const TOO_LONG: usize = 4097;
 
 /// What moto's KMS does as AWS's, and at last what it means that it is gone.
-pub(crate) async fn check(tools: &Path) -> Result<()> {
+pub(crate) async fn check(tools: &Path, matrix: Matrix) -> Result<()> {
     let server = MotoServer::start(tools).await?;
     let kms = Emulator {
         name: NAME,
@@ -33,8 +34,8 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
     };
     let mut peer = Peer::start(tools, &kms.endpoint).await?;
     let exchanges = exchange::symmetric(&kms).await?;
-    exchange::check(&kms, &mut peer, "KMS keys", &exchanges).await?;
-    branch_keys::check(&kms, &mut peer).await?;
+    exchange::check(&kms, &mut peer, matrix, "KMS keys", &exchanges).await?;
+    branch_keys::check(&kms, &mut peer, matrix).await?;
     peer.stop().await?;
     program::check_moto(&kms).await?;
     let key = kms.symmetric_key(REGION).await?;

@@ -1,4 +1,5 @@
-//! Runs checks over real servers, one after the other: `stores TOOLS [SERVER…]`. `interop/run-stores`
+//! Runs checks over real servers, one after the other: `stores TOOLS [SERVER…]`. `stores TOOLS crashes
+//! SECONDS` does nothing but kill a server while objects are uploaded, for so long. `interop/run-stores`
 //! installs the tools and calls it.
 
 mod authority;
@@ -26,8 +27,9 @@ mod versitygw;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// Every server, in the order of the run.
 const SERVERS: [&str; 5] = ["seaweedfs", "versitygw", "gcs", "azurite", "minio"];
@@ -45,6 +47,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> Result<()> {
+    if let [tools, crashes, seconds] = arguments
+        && crashes == "crashes"
+    {
+        let seconds = seconds.parse();
+        let seconds = seconds.with_context(|| "crashes takes a whole number of seconds")?;
+        return seaweedfs::crash_loop(Path::new(tools), Duration::from_secs(seconds)).await;
+    }
     let (tools, servers) = selection::selection("stores", &SERVERS, arguments)?;
     for server in servers {
         check(server, tools).await?;

@@ -1,9 +1,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use crate::bad_input::{self, Mistake};
 use crate::faults;
@@ -78,32 +80,48 @@ impl SeaweedFs {
     }
 }
 
+const SUITE: Suite = Suite {
+    server: NAME,
+    left_out: &[
+        BACKSLASH,
+        (
+            "bucket that does not exist",
+            "SeaweedFS makes it when an upload to it begins",
+        ),
+    ],
+    client_offsets: Some(OFFSETS),
+    last_writer_wins: true,
+};
+
+/// What a killed server leaves behind, again and again for as long as this.
+pub(crate) async fn crash_loop(tools: &Path, time: Duration) -> Result<()> {
+    let started = Instant::now();
+    let seaweedfs = SeaweedFs::new(tools, true)?;
+    let mut server = seaweedfs.start().await?;
+    seaweedfs.s3().create_buckets(&BUCKETS).await?;
+    let mut rounds = 0;
+    while started.elapsed() < time {
+        server = interrupted::check(&SUITE, &seaweedfs, server).await?;
+        rounds += 1;
+    }
+    println!("{NAME}: killed and started again in {rounds} rounds");
+    server.kill().await
+}
+
 /// Everything, and at last what a killed server leaves behind.
 pub(crate) async fn check(tools: &Path) -> Result<()> {
     let seaweedfs = SeaweedFs::new(tools, true)?;
     let server = seaweedfs.start().await?;
     let s3 = seaweedfs.s3();
     s3.create_buckets(&BUCKETS).await?;
-    let suite = Suite {
-        server: NAME,
-        left_out: &[
-            BACKSLASH,
-            (
-                "bucket that does not exist",
-                "SeaweedFS makes it when an upload to it begins",
-            ),
-        ],
-        client_offsets: Some(OFFSETS),
-        last_writer_wins: true,
-    };
-    suite
+    SUITE
         .run(
             |bucket| Ok(s3.builder(bucket).build()?),
             |bucket| s3.open(bucket),
         )
         .await?;
     s3_encryption_client::check(NAME, &s3).await?;
-    tags::check(&suite, &s3).await?;
+    tags::check(&SUITE, &s3).await?;
     let [_, bucket, ..] = BUCKETS;
     let settings = [
         ("AWS_ACCESS_KEY_ID", KEY_ID),
@@ -112,7 +130,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         ("AWS_REGION", "us-east-1"),
         ("AWS_ALLOW_HTTP", "true"),
     ];
-    program::check(&suite, &format!("s3://{bucket}/program"), &settings).await?;
+    program::check(&SUITE, &format!("s3://{bucket}/program"), &settings).await?;
     s3.create_buckets(&[FAULTS]).await?;
     faults::check(seaweedfs.address(), FAULTS).await?;
     let mistakes = [
@@ -121,7 +139,7 @@ pub(crate) async fn check(tools: &Path) -> Result<()> {
         (Mistake::UnknownKeyId, "PermissionDenied"),
         (Mistake::InvalidToken, "PermissionDenied"),
     ];
-    bad_input::check(&suite, &s3, &mistakes).await?;
-    let server = interrupted::check(&suite, &seaweedfs, server).await?;
+    bad_input::check(&SUITE, &s3, &mistakes).await?;
+    let server = interrupted::check(&SUITE, &seaweedfs, server).await?;
     server.kill().await
 }
