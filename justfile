@@ -25,6 +25,10 @@ vectors:
 fuzz target="message":
     RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz {{target}}
 
+# What takes too long for the gate, so many seconds each: all of it, or the steps that are named
+soak seconds *steps:
+    .ci/soak {{seconds}} {{steps}}
+
 # Benchmarks, next to the bare cipher
 bench:
     cargo bench -p benches
