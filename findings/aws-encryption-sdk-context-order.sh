@@ -75,8 +75,8 @@ for path in sorted(pathlib.Path(".").glob("* utf8Sorting *")):
         print(f"{path}: {type(error).__name__}")
 END
 
-node write.js 2>warnings.txt >>warnings.txt
-python/bin/python read.py >found.txt
+node write.js >warnings.txt 2>&1
+python/bin/python read.py >found.txt 2>>warnings.txt
 
 echo "node $(node --version), $(python3 --version)"
 echo "JavaScript writes, Python reads:"
