@@ -1,12 +1,10 @@
-# Where everything goes that the gate and the soak lane make, and the tools that they install; `.ci/run`
-# and `.ci/soak` source it.
+# The tools of the gate and the soak lane, and where they go; `.ci/run` and `.ci/soak` source it.
+source interop/common.sh
+
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_FUZZ_VERSION=0.13.2
 readonly FUZZ_TARGETS=(header message context keyring_file s3_metadata instruction_file)
 
-mkdir -p "${CARGO_TARGET_DIR:=target}"
-CARGO_TARGET_DIR="$(cd "$CARGO_TARGET_DIR" && pwd)"
-export CARGO_TARGET_DIR
 export PATH="$CARGO_TARGET_DIR/tools/bin:$PATH"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 # Nothing is built here twice with a change between.

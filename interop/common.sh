@@ -1,5 +1,5 @@
-# What the scripts in this folder share; each of them sources it. Everything goes below the target
-# directory. Needs Python 3 with venv, and cargo.
+# What the scripts in this folder and the gate share; each of them sources it. Everything goes below the
+# target directory.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

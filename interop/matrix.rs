@@ -1,8 +1,8 @@
 /// How much of what can be combined is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Matrix {
-    /// What each combination can prove by itself: each suite with each keyring, while contexts and the
-    /// lengths at which something can go wrong take turns.
+    /// What each combination can prove by itself: each suite with each keyring, at each length at which
+    /// something can go wrong, while contexts take turns.
     Cells,
     /// All of that with each other: `--full`.
     Full,
